@@ -1,0 +1,168 @@
+"""Saving and loading: safetensors with a JSON header, checked by sha256; never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from caufvae_lite.caufvae import CauFVAE
+from caufvae_lite.graph import CausalGraph
+from caufvae_lite.version import CONTRACT_VERSION
+from caufvae_lite.vae import FactorVAE
+
+MODELS: dict[str, type[FactorVAE]] = {"CauFVAE": CauFVAE}
+HEADER = "caufvae_lite"
+
+
+class CheckpointError(ValueError):
+    """A file that is not a checkpoint of ours, or is no longer whole."""
+
+
+def save(model: FactorVAE, path: str | Path, **notes: Any) -> Path:
+    """Write a model with its configuration and units.
+
+    Args:
+        model: any registered `FactorVAE`.
+        path: ends in ``.safetensors``; replaced atomically if it exists.
+        notes: anything JSON can hold, such as ``seed=0``, kept in the header.
+    """
+    header = {"model": type(model).__name__, "config": model.config(), "notes": notes}
+    return write_tensors(path, model.state_dict(), header)
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> FactorVAE:
+    """The model in ``path``, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: not a checkpoint of ours, truncated, altered, or from a newer
+            contract than this package knows.
+    """
+    tensors, header = read_tensors(path)
+    name, config = header.get("model"), dict(header.get("config", {}))
+    if name not in MODELS:
+        raise CheckpointError(
+            f"{path} holds a {name!r}, which this version does not know; "
+            f"it knows {sorted(MODELS)}."
+        )
+    graph = config.pop("graph")
+    config["image_shape"] = tuple(config["image_shape"])
+    model = MODELS[name](
+        CausalGraph(graph["nodes"], [tuple(e) for e in graph["edges"]]), **config
+    )
+    model.load_state_dict(tensors)
+    return model.to(device).eval()
+
+
+def load_pretrained(name: str, device: str | torch.device = "cpu") -> FactorVAE:
+    """A model that ships with the package: ``"pendulum"``, ``"pendulum-noisy"``, …
+
+    Raises:
+        ValueError: no such name (the message lists what there is).
+        CheckpointError: the file differs from the manifest's sha256.
+    """
+    folder = data_folder() / "checkpoints"
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        known = sorted(p.stem for p in folder.glob("*.safetensors"))
+        raise ValueError(f"No pretrained model {name!r}; there are {known}.")
+    manifest = json.loads((data_folder() / "manifest.json").read_text())
+    expected = manifest.get(f"checkpoints/{path.name}")
+    if expected != hashlib.sha256(path.read_bytes()).hexdigest():
+        raise CheckpointError(
+            f"{path.name} is not the file that data/manifest.json names: it was altered "
+            "or only half copied. Install the package again, or check the file out anew."
+        )
+    return load(path, device)
+
+
+def data_folder() -> Path:
+    """Where the shipped checkpoints and results are: in the wheel, or beside the code."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / "_data", package.parent / "data"):
+        if (folder / "manifest.json").is_file():
+            return folder
+    raise FileNotFoundError(
+        "The package's data (checkpoints, results) was not found: install the wheel, or "
+        "run from a clone that has its data/ folder."
+    )
+
+
+def write_manifest(folder: Path) -> None:
+    """Note the sha256 of every checkpoint and result below ``folder``."""
+    files = sorted([*folder.glob("checkpoints/*.safetensors"), *folder.glob("results/*.csv")])
+    sums = {
+        f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in files
+    }
+    (folder / "manifest.json").write_text(json.dumps(sums, indent=2) + "\n")
+
+
+# ------------------------------------------------------------- tensors with a header
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: dict) -> Path:
+    """Write tensors and a JSON header to one file, whole or not at all."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"The file's name must end in .safetensors, got {path.name!r}.")
+    kept = {k: t.detach().cpu().contiguous().clone() for k, t in tensors.items()}
+    header = {**header, "contract": CONTRACT_VERSION}
+    header["sha256"] = _digest(kept, header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    os.close(handle)
+    try:
+        save_file(kept, temporary, metadata={HEADER: json.dumps(header)})
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return path
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the header of a file that `write_tensors` wrote, checked."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No checkpoint at {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[HEADER])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        digest = header.pop("sha256")
+        contract = header["contract"]
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole caufvae_lite checkpoint ({error}). It may be "
+            "truncated, or written by something else; save the model again."
+        ) from error
+    if digest != _digest(tensors, header):
+        raise CheckpointError(
+            f"{path}: the contents do not match the sha256 in its header, so the file was "
+            "altered or damaged. Use another copy, or train again."
+        )
+    if contract.split(".")[0] != CONTRACT_VERSION.split(".")[0]:
+        raise CheckpointError(
+            f"{path} follows contract {contract}, this package {CONTRACT_VERSION}; "
+            "load it with a matching version."
+        )
+    return tensors, header
+
+
+def _digest(tensors: Mapping[str, Tensor], header: dict) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,140 @@
+"""Pictures with the factors that made them: what a world hands to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from caufvae_lite.graph import CausalGraph
+from caufvae_lite.randomness import generator_from
+
+KINDS = ("continuous", "binary")
+
+
+class FactorDataset(Dataset):
+    """Images and their factors, row by row.
+
+    Args:
+        images: ``(n, c, h, w)``, uint8, or float in [0, 1] (stored as uint8).
+        factors: ``(n, d)`` in the data's own units; NaN means "no label".
+        graph: names the d columns.
+        units: a unit for each name, for axes and tables ("" where left out).
+        kinds: ``"continuous"`` (where left out) or ``"binary"`` for each name.
+
+    Raises:
+        ValueError: shapes that do not fit together, values out of range, an unknown kind.
+    """
+
+    def __init__(
+        self,
+        images: Tensor | np.ndarray,
+        factors: Tensor | np.ndarray,
+        graph: CausalGraph,
+        units: Mapping[str, str] | None = None,
+        kinds: Mapping[str, str] | None = None,
+    ):
+        self.images = as_uint8(torch.as_tensor(images))
+        self.factors = torch.as_tensor(factors, dtype=torch.float32)
+        self.graph = graph
+        self.units = {n: (units or {}).get(n, "") for n in graph.nodes}
+        self.kinds = {n: (kinds or {}).get(n, "continuous") for n in graph.nodes}
+        expected = (len(self.images), len(graph))
+        if tuple(self.factors.shape) != expected:
+            raise ValueError(
+                f"factors must have shape {expected}: one row an image, one column for "
+                f"each of {list(graph.nodes)}; got {tuple(self.factors.shape)}."
+            )
+        if torch.isinf(self.factors).any():
+            raise ValueError("factors hold an infinite value; use NaN for a missing label.")
+        for name in (*(units or {}), *(kinds or {})):
+            graph.index(name)
+        for name, kind in self.kinds.items():
+            if kind not in KINDS:
+                raise ValueError(f"kind of {name!r} must be one of {KINDS}, got {kind!r}.")
+            labels = self.factors[:, graph.index(name)]
+            labels = labels[~torch.isnan(labels)]
+            if kind == "binary" and not ((labels == 0) | (labels == 1)).all():
+                raise ValueError(f"{name!r} is binary, so its labels must be 0, 1 or NaN.")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        """One ``(c, h, w)`` float32 image in [0, 1] and its ``(d,)`` factors."""
+        return self.images[row].float() / 255, self.factors[row]
+
+    def __repr__(self) -> str:
+        c, h, w = self.images.shape[1:]
+        return f"FactorDataset({len(self)} images {c}×{h}×{w}, {list(self.graph.nodes)})"
+
+    def rows(self, rows: Tensor | np.ndarray | Sequence[int]) -> FactorDataset:
+        """The data set of just these rows (integers, or a boolean mask)."""
+        index = torch.as_tensor(rows)
+        return FactorDataset(
+            self.images[index], self.factors[index], self.graph, self.units, self.kinds
+        )
+
+    def with_factors(self, factors: Tensor | np.ndarray) -> FactorDataset:
+        """The same pictures with other labels (NaN where you want none)."""
+        return FactorDataset(self.images, factors, self.graph, self.units, self.kinds)
+
+    def split(self, how: str | float, seed: int = 0) -> tuple[FactorDataset, FactorDataset]:
+        """Divide into ``(train, test)``.
+
+        Args:
+            how: ``"published"`` — rows 4, 8, 12, … (counted from 1) are test, as in
+                CausalVAE's generator, so test angles lie *between* training angles;
+                ``"block"`` — test is the corner where every root factor is in the upper
+                30 % of its range, which asks for extrapolation; or a fraction in (0, 1)
+                of rows, drawn with ``seed``, that are test.
+        """
+        n = len(self)
+        if how == "published":
+            test = (torch.arange(n) % 4) == 3
+        elif how == "block":
+            roots = self.factors[:, [self.graph.index(r) for r in self.graph.roots]]
+            low, high = roots.amin(0), roots.amax(0)
+            test = (roots > low + 0.7 * (high - low)).all(-1)
+        elif isinstance(how, (int, float)) and not isinstance(how, bool) and 0 < how < 1:
+            test = torch.zeros(n, dtype=torch.bool)
+            order = torch.randperm(n, generator=generator_from(seed))
+            test[order[: round(how * n)]] = True
+        else:
+            raise ValueError(
+                'split() takes "published", "block" or a test fraction between 0 and 1, '
+                f"got {how!r}."
+            )
+        return self.rows(~test), self.rows(test)
+
+
+def as_uint8(images: Tensor) -> Tensor:
+    """``(n, c, h, w)`` images as uint8; float images must lie in [0, 1]."""
+    if images.ndim != 4:
+        raise ValueError(f"images must have shape (n, c, h, w), got {tuple(images.shape)}.")
+    if images.dtype == torch.uint8:
+        return images
+    return (as_float(images) * 255).round().to(torch.uint8)
+
+
+def as_float(images: Tensor) -> Tensor:
+    """Images as floating point in [0, 1]: uint8 is divided by 255, floats are checked.
+
+    Raises:
+        ValueError: a float image outside [0, 1] or with a NaN.
+        TypeError: another dtype.
+    """
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    if not images.is_floating_point():
+        raise TypeError(f"images must be uint8 or floating point, got {images.dtype}.")
+    if len(images) and not ((images >= 0) & (images <= 1)).all():
+        raise ValueError(
+            "float images must lie in [0, 1] and hold no NaN; these range from "
+            f"{images.min().item():.3g} to {images.max().item():.3g}. "
+            "Divide by 255 if they are bytes."
+        )
+    return images

@@ -1,0 +1,59 @@
+"""What happened in a training run: a table that plots itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from matplotlib.figure import Figure
+
+TERMS = ("reconstruction", "kl", "supervision", "label_likelihood", "total")
+
+
+@dataclass
+class History:
+    """Losses epoch by epoch, as `fit` returns them.
+
+    Attributes:
+        train: one ``{term: mean over the epoch's batches}`` an epoch, in nats an image.
+        validation: the same on the held-out training rows, after the epoch.
+        seconds: wall-clock seconds of each epoch.
+        best_epoch: the epoch (from 0) whose state was kept.
+        device: where it ran.
+    """
+
+    train: list[dict[str, float]] = field(default_factory=list)
+    validation: list[dict[str, float]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    best_epoch: int = -1
+    device: str = "cpu"
+
+    def __len__(self) -> int:
+        return len(self.train)
+
+    def __repr__(self) -> str:
+        if not self.train:
+            return "History(no epoch yet)"
+        best = self.validation[self.best_epoch]["total"]
+        return (
+            f"History({len(self)} epochs in {sum(self.seconds):.0f} s on {self.device}, "
+            f"best epoch {self.best_epoch + 1}, validation loss {best:.1f})"
+        )
+
+    @property
+    def best_loss(self) -> float:
+        """The lowest validation total so far; infinity before the first epoch."""
+        return min((v["total"] for v in self.validation), default=float("inf"))
+
+    def plot(self) -> Figure:
+        """The weighted terms over the epochs: lines train, dashes validation."""
+        from caufvae_lite.plots import loss_curves
+
+        return loss_curves(self)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        return cls(**json.loads(text))

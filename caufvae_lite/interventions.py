@@ -1,0 +1,61 @@
+"""The grammar of ``do``, shared by worlds, flows and models.
+
+An intervention is a mapping ``{name: value}``: the factor's name, and what it is set to,
+one value for all rows or one per row. This file turns such a mapping into columns, and
+its errors are the ones a learner meets first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Value = float | Sequence[float] | np.ndarray | Tensor
+Intervention = Mapping[str, Value]
+
+
+def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict[int, Tensor]:
+    """Translate ``{name: value}`` into ``{column: (n,) values}``.
+
+    Args:
+        do: the intervention; ``None`` and ``{}`` mean that nothing is set.
+        nodes: the factors' names in column order.
+        like: an ``(n, ...)`` tensor that gives the number of rows, dtype and device.
+
+    Raises:
+        ValueError: an unknown factor, a value that is not finite, or one whose length is
+            neither 1 nor the number of rows.
+        TypeError: ``do`` is not a mapping.
+    """
+    if do is None:
+        return {}
+    if not isinstance(do, Mapping):
+        raise TypeError(
+            f"do must be a mapping like {{{nodes[0]!r}: 1.0}}, got {type(do).__name__}."
+        )
+    rows = len(like)
+    found: dict[int, Tensor] = {}
+    for name, value in do.items():
+        if name not in nodes:
+            raise ValueError(
+                f"do() names {name!r}, which is not a factor here; "
+                f"choose from {list(nodes)}."
+            )
+        column = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+        if column.ndim == 0:
+            column = column.expand(rows)
+        if column.shape != (rows,):
+            raise ValueError(
+                f"do({name}) needs one value, or one for each of the {rows} rows; "
+                f"got shape {tuple(column.shape)}."
+            )
+        if not torch.isfinite(column).all():
+            raise ValueError(
+                f"do({name}) holds a NaN or an infinite value; set a finite number "
+                "(to leave the factor alone, leave it out of do)."
+            )
+        found[list(nodes).index(name)] = column
+    return found

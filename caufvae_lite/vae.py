@@ -1,0 +1,453 @@
+r"""The base that CauF-VAE and every baseline share: encoder, decoder, supervision.
+
+::
+
+    image ──► encoder ──► q(ε | x) ──► noise ε ──► latent map ──► factors z ──► decoder ──► image
+
+    loss = E_q[−log p(x | z)] + KL + w_s · ‖z̄(x) − u‖² + w_l · (−log p(u))
+
+ε are Gaussian with a diagonal covariance, p(x | z) is Bernoulli (cross-entropy with
+logits, summed over pixels and channels), z̄ is the image of q's mean, and u are the labels,
+standardised. The encoder never sees u. Models differ in two places only, their *latent
+map* and their *prior*; a subclass fills in both.
+
+The convolutions propose factors h(x), and the posterior's mean is the noise *abducted* from
+that proposal: q(ε | x) = N(map⁻¹(h(x)), σ²(x)), so z̄(x) = h(x). The family is the same as
+with a mean read directly off the convolutions, but these need not learn each mechanism a
+second time only to subtract it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal, kl_divergence
+
+from caufvae_lite.data import FactorDataset, as_float
+from caufvae_lite.graph import CausalGraph
+from caufvae_lite.interventions import Intervention, columns
+from caufvae_lite.networks import Decoder, Encoder, ImageShape, check_image_shape
+from caufvae_lite.randomness import Seed, generator_from, normal
+
+LOG_STD = (-7.0, 1.0)  # bounds of the posterior's log standard deviation
+INFERENCE_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pictures and the factors they show, row by row.
+
+    ``images`` ``(…, c, h, w)`` in [0, 1] and ``factors`` ``(…, d)`` in the data's units,
+    where … is ``n``, or ``k, n`` when k posterior draws were asked for.
+    """
+
+    images: Tensor
+    factors: Tensor
+
+
+@runtime_checkable
+class FactorModel(Protocol):
+    """What every model here can do; the counterpart of a `World`."""
+
+    graph: CausalGraph
+
+    def factors(self, images: Tensor) -> Tensor: ...
+
+    def reconstruct(self, images: Tensor) -> Tensor: ...
+
+    def counterfactual(self, images: Tensor, do: Intervention) -> Decoded: ...
+
+    def sample(
+        self, n: int, do: Intervention | None = None, seed: Seed = None
+    ) -> Decoded: ...
+
+    def loss(
+        self, images: Tensor, factors: Tensor, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]: ...
+
+
+class FactorVAE(nn.Module):
+    """Encoder, decoder, supervision and the data's units; see the loss above.
+
+    Args:
+        graph: names the d factors, and for a causal model says what causes what.
+        image_shape: ``(c, h, w)``.
+        label_likelihood: the weight w_l; 0 switches the term off.
+        supervision: the weight w_s; 0 switches the term off.
+        extra_dims: latents after the d factors, N(0, I) and without labels or causes,
+            for whatever the factors do not say.
+
+    Attributes:
+        mean, std: ``(d,)`` of the labelled training rows (0 and 1 until `fit`).
+        binary: ``(d,)`` booleans; a binary factor's latent is a logit.
+        binary_latents: ``(2, d)``, the mean latent of training rows labelled 0 and 1:
+            what ``do(factor=0)`` and ``do(factor=1)`` set.
+    """
+
+    mean: Tensor
+    std: Tensor
+    binary: Tensor
+    binary_latents: Tensor
+
+    def __init__(
+        self,
+        graph: CausalGraph,
+        image_shape: ImageShape = (3, 64, 64),
+        *,
+        label_likelihood: float = 5.0,
+        supervision: float = 20.0,
+        extra_dims: int = 0,
+    ):
+        super().__init__()
+        for name, weight in (
+            ("label_likelihood", label_likelihood),
+            ("supervision", supervision),
+            ("extra_dims", extra_dims),
+        ):
+            if not (weight >= 0 and weight < float("inf")):
+                raise ValueError(f"{name} must be finite and 0 or more, got {weight}.")
+        self.graph = graph
+        self.image_shape = check_image_shape(image_shape)
+        self.label_likelihood = float(label_likelihood)
+        self.supervision = float(supervision)
+        self.extra_dims = int(extra_dims)
+        d = len(graph)
+        self.encoder = Encoder(self.image_shape, 2 * (d + self.extra_dims))
+        self.decoder = Decoder(self.image_shape, d + self.extra_dims)
+        self.register_buffer("mean", torch.zeros(d))
+        self.register_buffer("std", torch.ones(d))
+        self.register_buffer("binary", torch.zeros(d, dtype=torch.bool))
+        self.register_buffer("binary_latents", torch.tensor([[-2.0], [2.0]]).repeat(1, d))
+
+    # ------------------------------------------------ what a subclass fills in
+
+    def latent_map(self, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise ``(n, d)`` → factors ``(n, d)``, standardised, and log|det| ``(n,)``."""
+        raise NotImplementedError
+
+    def abduct(self, factors: Tensor) -> Tensor:
+        """The inverse of `latent_map`: noise ``(n, d)`` from standardised factors."""
+        raise NotImplementedError
+
+    def latent_do(self, noise: Tensor, do: Intervention) -> Tensor:
+        """Factors ``(n, d)`` under ``do`` (standardised) with the noise kept."""
+        raise NotImplementedError
+
+    def prior_noise(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Draw noise ``(n, d)`` from the prior; ``labels`` are standardised."""
+        raise NotImplementedError
+
+    def kl(
+        self, posterior: Normal, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
+    ) -> Tensor:
+        """KL ``(n,)`` of the d factors' posterior from their prior, or an estimate."""
+        raise NotImplementedError
+
+    def label_log_prob(self, labels: Tensor) -> Tensor:
+        """log p(u_i | parents) ``(n, d)``; 0 where a label it needs is NaN."""
+        raise NotImplementedError
+
+    def mechanism_parameters(self) -> list[nn.Parameter]:
+        """The parameters of latent map and prior, which learn at their own rate."""
+        return []
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments, ready for JSON."""
+        return {
+            "graph": {"nodes": self.graph.nodes, "edges": self.graph.edges},
+            "image_shape": self.image_shape,
+            "label_likelihood": self.label_likelihood,
+            "supervision": self.supervision,
+            "extra_dims": self.extra_dims,
+        }
+
+    # ------------------------------------------------------------- the objective
+
+    def forward(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """The loss, so that wrappers for several processes see every parameter used."""
+        return self.loss(*args, **kwargs)
+
+    def loss(
+        self,
+        images: Tensor,
+        factors: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
+        """The loss and its terms, already weighted, averaged over the batch.
+
+        Args:
+            images: ``(n, c, h, w)``.
+            factors: labels ``(n, d)`` in the data's units; NaN is "no label".
+            generator: for the reparametrised noise.
+
+        Returns:
+            scalars ``reconstruction``, ``kl``, ``supervision``, ``label_likelihood``,
+            ``total``, in nats an image (supervision: squared standard deviations).
+        """
+        images = self._images(images)
+        labels = self._labels(factors, len(images))
+        d = len(self.graph)
+        posterior = self._posterior(images)
+        eps = normal(*posterior.mean.shape, seed=generator, like=posterior.mean)
+        noise = posterior.mean + posterior.stddev * eps
+        both = torch.cat([noise, posterior.mean])[:, :d]
+        latents, log_det = self.latent_map(both)
+        drawn, point = latents.chunk(2)
+        logits = self.decoder(torch.cat([drawn, noise[:, d:]], 1))
+        reconstruction = F.binary_cross_entropy_with_logits(
+            logits, images, reduction="sum"
+        ) / max(1, len(images))
+        own = Normal(posterior.mean[:, :d], posterior.stddev[:, :d])
+        rest = Normal(posterior.mean[:, d:], posterior.stddev[:, d:])
+        kl = self.kl(own, noise[:, :d], drawn, log_det[: len(noise)], labels)
+        kl = kl + kl_divergence(rest, _standard_like(rest)).sum(-1)
+        terms = {
+            "reconstruction": reconstruction,
+            "kl": kl.sum() / max(1, len(images)),
+            "supervision": self.supervision * self._misalignment(point, labels),
+            "label_likelihood": self.label_likelihood * self._label_surprise(labels),
+        }
+        return {**terms, "total": torch.stack(list(terms.values())).sum()}
+
+    def _misalignment(self, point: Tensor, labels: Tensor) -> Tensor:
+        observed = ~torch.isnan(labels)
+        target = torch.where(observed, labels, 0.0)
+        error = torch.where(
+            self.binary,
+            F.binary_cross_entropy_with_logits(
+                point, target.clamp(0, 1), reduction="none"
+            ),
+            (point - target).square(),
+        )
+        return _mean_over(error, observed)
+
+    def _label_surprise(self, labels: Tensor) -> Tensor:
+        if self.label_likelihood == 0:
+            return labels.new_zeros(())
+        log_prob = self.label_log_prob(labels.masked_fill(self.binary, torch.nan))
+        return -_mean_over(log_prob, log_prob != 0)
+
+    # ----------------------------------------------------- images, noise, factors
+
+    def encode(self, images: Tensor) -> Independent:
+        """q(ε | x): a diagonal Gaussian over ``(n, d + extra_dims)`` noise."""
+        return Independent(self._posterior(self._images(images)), 1)
+
+    def _posterior(self, images: Tensor) -> Normal:
+        proposal, raw = self.encoder(images).chunk(2, -1)
+        d = len(self.graph)
+        mean = torch.cat([self.abduct(proposal[:, :d]), proposal[:, d:]], -1)
+        low, high = LOG_STD
+        return Normal(mean, torch.exp(low + (high - low) * torch.sigmoid(raw)))
+
+    @torch.no_grad()
+    def factors(
+        self, images: Tensor, samples: int | None = None, seed: Seed = None
+    ) -> Tensor:
+        """Factors of images: ``(n, d)`` at the posterior mean, or ``(k, n, d)`` draws.
+
+        In the data's units; a binary factor's value is its probability.
+        """
+        found = [
+            torch.stack([self._to_units(self.latent_map(e)[0]) for e, _ in draws])
+            for draws in self._abduct(images, samples, seed)
+        ]
+        return _gather(found, samples)
+
+    @torch.no_grad()
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """The images ``(n, c, h, w)`` as the model sees them, at the posterior mean."""
+        return self.counterfactual(images, {}).images
+
+    @torch.no_grad()
+    def counterfactual(
+        self,
+        images: Tensor,
+        do: Intervention,
+        samples: int | None = None,
+        seed: Seed = None,
+    ) -> Decoded:
+        """What the pictures would have been under ``do``.
+
+        Abduction (noise from the image), action (set the factors that ``do`` names),
+        prediction (recompute their descendants from their own noise, and decode).
+
+        Args:
+            images: ``(n, c, h, w)``.
+            do: ``{name: value}`` in the data's units, one value or one for each row.
+            samples: k posterior draws instead of the posterior mean.
+            seed: of those draws.
+        """
+        do = self._standardised(do, len(images))
+        pictures, factors = [], []
+        for start, draws in enumerate(self._abduct(images, samples, seed)):
+            rows = slice(start * INFERENCE_BATCH, (start + 1) * INFERENCE_BATCH)
+            part = {name: value[rows] for name, value in do.items()}
+            latents = [(self.latent_do(own, part), extra) for own, extra in draws]
+            factors.append(torch.stack([self._to_units(z) for z, _ in latents]))
+            pictures.append(torch.stack([self._decode(z, extra) for z, extra in latents]))
+        return Decoded(_gather(pictures, samples), _gather(factors, samples))
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        do: Intervention | None = None,
+        seed: Seed = None,
+        labels: Tensor | None = None,
+    ) -> Decoded:
+        """Draw n pictures with their factors, as things are or under ``do``.
+
+        Args:
+            n: how many.
+            do: as in `counterfactual`; the same seed draws the same noise with any do.
+            seed: of the draws.
+            labels: ``(n, d)``, for priors that are conditioned on labels.
+        """
+        generator = generator_from(seed)
+        if labels is not None:
+            labels = self._labels(labels, n)
+        noise = self.prior_noise(n, labels, generator)
+        extra = normal(n, self.extra_dims, seed=generator, like=noise)
+        latents = self.latent_do(noise, self._standardised(do or {}, n))
+        pictures = [
+            self._decode(z, e)
+            for z, e in zip(
+                latents.split(INFERENCE_BATCH), extra.split(INFERENCE_BATCH), strict=True
+            )
+        ]
+        return Decoded(torch.cat(pictures), self._to_units(latents))
+
+    @torch.no_grad()
+    def decode(self, factors: Tensor, extra: Tensor | None = None) -> Tensor:
+        """Draw factors ``(n, d)``, given in the data's units, as images.
+
+        ``extra`` ``(n, extra_dims)`` defaults to zeros.
+        """
+        latents = self._labels(factors, len(factors))
+        if torch.isnan(latents).any():
+            raise ValueError("decode() needs every factor; these hold a NaN.")
+        latents = torch.where(self.binary, self._binary_latent(latents), latents)
+        if extra is None:
+            extra = latents.new_zeros(len(latents), self.extra_dims)
+        return self._decode(latents, extra.to(latents))
+
+    def _decode(self, latents: Tensor, extra: Tensor) -> Tensor:
+        return torch.sigmoid(self.decoder(torch.cat([latents, extra], 1)))
+
+    def _abduct(
+        self, images: Tensor, samples: int | None, seed: Seed
+    ) -> Iterator[list[tuple[Tensor, Tensor]]]:
+        """Batch by batch: one or k draws of (factor noise, extra noise)."""
+        if samples is not None and samples < 1:
+            raise ValueError(f"samples must be 1 or more, or None; got {samples}.")
+        generator = None if samples is None else generator_from(seed)
+        images = self._images(images)
+        for batch in images.split(INFERENCE_BATCH) if len(images) else [images]:
+            q = self._posterior(batch)
+            noise = [q.mean]
+            if samples is not None:
+                draw: Callable[[], Tensor] = lambda q=q: normal(  # noqa: E731
+                    *q.mean.shape, seed=generator, like=q.mean
+                )
+                noise = [q.mean + q.stddev * draw() for _ in range(samples)]
+            d = len(self.graph)
+            yield [(e[:, :d], e[:, d:]) for e in noise]
+
+    # --------------------------------------------------------- units and checks
+
+    @torch.no_grad()
+    def adopt_units(self, dataset: FactorDataset) -> None:
+        """Take mean, std and kinds from the labelled rows of ``dataset``."""
+        if dataset.graph.nodes != self.graph.nodes:
+            raise ValueError(
+                f"The model's factors are {list(self.graph.nodes)}, the data set's are "
+                f"{list(dataset.graph.nodes)}: they must agree, in this order."
+            )
+        for i, name in enumerate(self.graph.nodes):
+            self.binary[i] = dataset.kinds[name] == "binary"
+            labels = dataset.factors[:, i]
+            labels = labels[~torch.isnan(labels)]
+            self.mean[i], self.std[i] = 0.0, 1.0
+            if not self.binary[i] and len(labels) > 1 and labels.std() > 0:
+                self.mean[i], self.std[i] = labels.mean(), labels.std()
+
+    @torch.no_grad()
+    def adopt_binary_latents(self, dataset: FactorDataset) -> None:
+        """Set `binary_latents` from the labelled rows of ``dataset``."""
+        if not self.binary.any():
+            return
+        latents = torch.cat(
+            [self.latent_map(draws[0][0])[0] for draws in self._abduct(dataset.images, None, 0)]
+        )
+        for i in torch.nonzero(self.binary).flatten().tolist():
+            for value in (0, 1):
+                rows = dataset.factors[:, i].to(latents.device) == value
+                if rows.any():
+                    self.binary_latents[value, i] = latents[rows, i].mean()
+
+    def _to_units(self, latents: Tensor) -> Tensor:
+        continuous = latents * self.std + self.mean
+        return torch.where(self.binary, torch.sigmoid(latents), continuous)
+
+    def _binary_latent(self, value: Tensor) -> Tensor:
+        low, high = self.binary_latents
+        return low + value * (high - low)
+
+    def _standardised(self, do: Intervention, n: int) -> dict[str, Tensor]:
+        set_to = columns(do, self.graph.nodes, self.mean.new_empty(n))
+        found = {}
+        for i, value in set_to.items():
+            if self.binary[i]:
+                if not ((value >= 0) & (value <= 1)).all():
+                    raise ValueError(
+                        f"{self.graph.nodes[i]!r} is binary: set 0 or 1 (or between)."
+                    )
+                low, high = self.binary_latents[:, i]
+                found[self.graph.nodes[i]] = low + value * (high - low)
+            else:
+                found[self.graph.nodes[i]] = (value - self.mean[i]) / self.std[i]
+        return found
+
+    def _images(self, images: Tensor) -> Tensor:
+        images = torch.as_tensor(images)
+        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
+            raise ValueError(
+                f"images must have shape (n, {', '.join(map(str, self.image_shape))}), "
+                f"got {tuple(images.shape)}; one image needs a batch axis, images[None]."
+            )
+        return as_float(images.to(self.mean.device)).to(self.mean.dtype)
+
+    def _labels(self, factors: Tensor, n: int) -> Tensor:
+        """Labels in the data's units → standardised, NaN kept."""
+        factors = torch.as_tensor(factors).to(self.mean)
+        expected = (n, len(self.graph))
+        if tuple(factors.shape) != expected:
+            raise ValueError(
+                f"labels must have shape {expected}: one column for each of "
+                f"{list(self.graph.nodes)}; got {tuple(factors.shape)}."
+            )
+        if torch.isinf(factors).any():
+            raise ValueError("labels hold an infinite value; use NaN for a missing label.")
+        return (factors - self.mean) / self.std
+
+
+def _gather(batches: list[Tensor], samples: int | None) -> Tensor:
+    """Batches ``(k, b, …)`` → ``(k, n, …)``, or ``(n, …)`` for the point estimate."""
+    joined = torch.cat(batches, 1)
+    return joined[0] if samples is None else joined
+
+
+def _mean_over(values: Tensor, observed: Tensor) -> Tensor:
+    """Mean over observed rows of each column of ``(n, d)``, summed over the columns."""
+    total = torch.where(observed, values, 0.0).sum(0)
+    return (total / observed.sum(0).clamp_min(1)).sum()
+
+
+def _standard_like(q: Normal) -> Normal:
+    return Normal(torch.zeros_like(q.mean), torch.ones_like(q.stddev))
