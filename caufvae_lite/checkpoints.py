@@ -17,8 +17,8 @@ from torch import Tensor
 
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.graph import CausalGraph
-from caufvae_lite.version import CONTRACT_VERSION
 from caufvae_lite.vae import FactorVAE
+from caufvae_lite.version import CONTRACT_VERSION
 
 MODELS: dict[str, type[FactorVAE]] = {"CauFVAE": CauFVAE}
 HEADER = "caufvae_lite"

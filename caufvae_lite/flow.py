@@ -18,6 +18,7 @@ would reach grandparents). With the complete graph it is the autoregressive flow
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -55,7 +56,7 @@ class Mechanism(nn.Module):
         widths = [parents, *hidden, 2]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(widths):
             bound = 1 / math.sqrt(fan_in)
             self.weights.append(torch.empty(fan_in, fan_out).uniform_(-bound, bound))
             self.biases.append(torch.empty(fan_out).uniform_(-bound, bound))

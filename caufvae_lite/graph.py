@@ -119,9 +119,7 @@ class CausalGraph:
     @cached_property
     def generations(self) -> tuple[tuple[str, ...], ...]:
         """Roots first; each next generation has all its parents in earlier ones."""
-        return tuple(
-            self._in_order(g) for g in nx.topological_generations(self.digraph)
-        )
+        return tuple(self._in_order(g) for g in nx.topological_generations(self.digraph))
 
     @property
     def roots(self) -> tuple[str, ...]:

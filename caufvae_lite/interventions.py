@@ -41,8 +41,7 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
     for name, value in do.items():
         if name not in nodes:
             raise ValueError(
-                f"do() names {name!r}, which is not a factor here; "
-                f"choose from {list(nodes)}."
+                f"do() names {name!r}, which is not a factor here; choose from {list(nodes)}."
             )
         column = torch.as_tensor(value, dtype=like.dtype, device=like.device)
         if column.ndim == 0:

@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         )
         self.shortcut = nn.Linear(c * grid, outputs)
         nn.init.zeros_(self.shortcut.weight)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
         images = 1 - images  # a white background becomes zeros, and shapes stand out
@@ -111,7 +111,7 @@ class Decoder(nn.Module):
             nn.SiLU(),
             nn.Conv2d(width, c * self.patch**2, 3, padding=1),
         )
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, latents: Tensor) -> Tensor:
         hidden = self.head(latents).view(-1, *self.start)

@@ -253,4 +253,3 @@ def _restore(checkpoint, settings, model, optimizer) -> tuple[History, dict[str,
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
     return History.from_json(header["history"]), part("best/")
-

@@ -2,7 +2,7 @@ r"""The base that CauF-VAE and every baseline share: encoder, decoder, supervisi
 
 ::
 
-    image ──► encoder ──► q(ε | x) ──► noise ε ──► latent map ──► factors z ──► decoder ──► image
+    image ─► encoder ─► q(ε | x) ─► noise ε ─► latent map ─► factors z ─► decoder ─► image
 
     loss = E_q[−log p(x | z)] + KL + w_s · ‖z̄(x) − u‖² + w_l · (−log p(u))
 
@@ -19,7 +19,7 @@ second time only to subtract it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -62,9 +62,7 @@ class FactorModel(Protocol):
 
     def counterfactual(self, images: Tensor, do: Intervention) -> Decoded: ...
 
-    def sample(
-        self, n: int, do: Intervention | None = None, seed: Seed = None
-    ) -> Decoded: ...
+    def sample(self, n: int, do: Intervention | None = None, seed: Seed = None) -> Decoded: ...
 
     def loss(
         self, images: Tensor, factors: Tensor, generator: torch.Generator | None = None
@@ -219,9 +217,7 @@ class FactorVAE(nn.Module):
         target = torch.where(observed, labels, 0.0)
         error = torch.where(
             self.binary,
-            F.binary_cross_entropy_with_logits(
-                point, target.clamp(0, 1), reduction="none"
-            ),
+            F.binary_cross_entropy_with_logits(point, target.clamp(0, 1), reduction="none"),
             (point - target).square(),
         )
         return _mean_over(error, observed)
@@ -246,9 +242,7 @@ class FactorVAE(nn.Module):
         return Normal(mean, torch.exp(low + (high - low) * torch.sigmoid(raw)))
 
     @torch.no_grad()
-    def factors(
-        self, images: Tensor, samples: int | None = None, seed: Seed = None
-    ) -> Tensor:
+    def factors(self, images: Tensor, samples: int | None = None, seed: Seed = None) -> Tensor:
         """Factors of images: ``(n, d)`` at the posterior mean, or ``(k, n, d)`` draws.
 
         In the data's units; a binary factor's value is its probability.
@@ -352,10 +346,11 @@ class FactorVAE(nn.Module):
             q = self._posterior(batch)
             noise = [q.mean]
             if samples is not None:
-                draw: Callable[[], Tensor] = lambda q=q: normal(  # noqa: E731
-                    *q.mean.shape, seed=generator, like=q.mean
-                )
-                noise = [q.mean + q.stddev * draw() for _ in range(samples)]
+                shape = q.mean.shape
+                noise = [
+                    q.mean + q.stddev * normal(*shape, seed=generator, like=q.mean)
+                    for _ in range(samples)
+                ]
             d = len(self.graph)
             yield [(e[:, :d], e[:, d:]) for e in noise]
 

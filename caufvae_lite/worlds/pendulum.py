@@ -132,8 +132,8 @@ class Pendulum:
         noise = self.noise * torch.randn(len(angles), 2, generator=generator)
         fixed = columns(do, self.graph.nodes, angles)
         angles = torch.stack([fixed.get(i, angles[:, i]) for i in (0, 1)], -1)
-        shadow = (self.law(angles) + noise).unbind(-1)
-        shadow = [fixed.get(i, shadow[i - 2]) for i in (2, 3)]
+        lawful = (self.law(angles) + noise).unbind(-1)
+        shadow = [fixed.get(i, lawful[i - 2]) for i in (2, 3)]
         factors = torch.cat([angles, torch.stack(shadow, -1)], -1)
         images = torch.empty(len(factors), 3, *[self.image_size] * 2, dtype=torch.uint8)
         for rows in torch.arange(len(factors)).split(1024):

@@ -1,0 +1,52 @@
+# Everything from a machine with nothing but Python >= 3.11 and make.
+PYTHON ?= python3
+SEED ?= 0
+DEVICE ?= auto
+# With constraints (the default) you get the versions that CI runs; CONSTRAINTS= for the newest.
+CONSTRAINTS ?= constraints/ci.txt
+
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help tour lab test lint types results pretrain clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@echo
+	@echo "  SEED=1 and DEVICE=cpu|cuda|auto can be set: make tour SEED=1 DEVICE=cuda"
+
+tour: $(READY)  ## train CauF-VAE and check its interventions against the truth (4 minutes)
+	$(BIN)/python -m caufvae_lite tour --seed $(SEED) --device $(DEVICE)
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+test: $(READY)  ## unit tests, then every notebook against its committed outputs (nbval)
+	$(BIN)/python -m pytest
+	CAUFVAE_SLIDERS=0 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
+	    --nbval-cell-timeout=600 -p no:cacheprovider notebooks
+
+lint: $(READY)  ## ruff: style of code and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy
+	$(BIN)/mypy
+
+results: $(READY)  ## recompute data/results/core.csv (hours; resumes where it stopped)
+	$(BIN)/python -m caufvae_lite results
+
+pretrain: $(READY)  ## train the shipped checkpoints anew
+	$(BIN)/python -m caufvae_lite pretrain
+
+clean:  ## remove .venv and build
+	rm -rf .venv build
+
+$(READY): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
+	    "Python 3.11 or newer is needed, $(PYTHON) is %d.%d: make PYTHON=/path/to/python" % v[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
+	    $(if $(CONSTRAINTS),$(shell grep '^torch==' $(CONSTRAINTS))) -e '.[test]'
+	@touch $@
