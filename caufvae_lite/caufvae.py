@@ -29,7 +29,7 @@ from caufvae_lite.interventions import Intervention
 from caufvae_lite.networks import ImageShape
 from caufvae_lite.priors import LabelPrior
 from caufvae_lite.randomness import Seed, normal
-from caufvae_lite.vae import Decoded, FactorVAE, _standard_like
+from caufvae_lite.vae import Decoded, FactorVAE, standard_normal_like
 
 PRIORS = ("scm", "label")
 
@@ -111,7 +111,7 @@ class CauFVAE(FactorVAE):
         self, posterior: Normal, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
     ) -> Tensor:
         if self.label_prior is None:
-            return kl_divergence(posterior, _standard_like(posterior)).sum(-1)
+            return kl_divergence(posterior, standard_normal_like(posterior)).sum(-1)
         given = self.label_prior(labels.masked_fill(self.binary, torch.nan))
         log_q = posterior.log_prob(noise).sum(-1) - log_det
         return log_q - given.log_prob(factors).sum(-1)

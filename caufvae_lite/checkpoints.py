@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,11 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> FactorVAE:
     """
     tensors, header = read_tensors(path)
     name, config = header.get("model"), dict(header.get("config", {}))
+    if "settings" in header:
+        raise CheckpointError(
+            f"{path} is the checkpoint of an unfinished training, not a model: go on with "
+            "fit(…, checkpoint=path, resume=True), then save(model, …)."
+        )
     if name not in MODELS:
         raise CheckpointError(
             f"{path} holds a {name!r}, which this version does not know; "
@@ -60,7 +64,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> FactorVAE:
     model = MODELS[name](
         CausalGraph(graph["nodes"], [tuple(e) for e in graph["edges"]]), **config
     )
-    model.load_state_dict(tensors)
+    model.to(tensors["mean"].dtype).load_state_dict(tensors)
     return model.to(device).eval()
 
 
@@ -120,13 +124,13 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: dict)
     header = {**header, "contract": CONTRACT_VERSION}
     header["sha256"] = _digest(kept, header)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        save_file(kept, temporary, metadata={HEADER: json.dumps(header)})
-        os.replace(temporary, path)
+        save_file(kept, partial, metadata={HEADER: json.dumps(header)})
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return path
 
 
@@ -141,7 +145,13 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         digest = header.pop("sha256")
         contract = header["contract"]
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (
+        SafetensorError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        json.JSONDecodeError,
+    ) as error:
         raise CheckpointError(
             f"{path} is not a whole caufvae_lite checkpoint ({error}). It may be "
             "truncated, or written by something else; save the model again."
@@ -157,6 +167,12 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "load it with a matching version."
         )
     return tensors, header
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def _digest(tensors: Mapping[str, Tensor], header: dict) -> str:

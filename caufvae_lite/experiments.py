@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import platform
 import resource
 import time
@@ -66,16 +65,16 @@ def core_runs(seeds: Iterable[int] = SEEDS) -> list[Run]:
     """The runs of ``data/results/core.csv``, what matters most first."""
     seeds = list(seeds)
     main = [Run(MAIN, w, s) for w in ("pendulum", "pendulum-noisy") for s in seeds]
-    switches = [
-        Run(name, w, s)
+    others = [
+        run
         for s in seeds
-        for w in ("pendulum", "pendulum-noisy")
-        for name in SWITCHES
-        if name != MAIN
+        for run in (
+            *(Run(n, w, s) for w in WORLDS[:2] for n in SWITCHES if n != MAIN),
+            Run(MAIN, "pendulum-block", s),
+            *(Run(MAIN, "pendulum", s, labels) for labels in (0.1, 0.01)),
+        )
     ]
-    block = [Run(MAIN, "pendulum-block", s) for s in seeds]
-    few = [Run(MAIN, "pendulum", s, labels) for labels in (0.1, 0.01) for s in seeds]
-    return [*main, *switches, *block, *few]
+    return [*main, *others]
 
 
 def world_of(name: str, image_size: int = 64) -> Pendulum:
@@ -169,7 +168,7 @@ def append(path: Path, rows: list[dict]) -> None:
     writer.writerows(rows)
     partial = path.with_suffix(".partial")
     partial.write_text((path.read_text() if path.is_file() else "") + text.getvalue())
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_results(path: Path) -> list[dict]:

@@ -93,18 +93,18 @@ def causal_graph(graph: CausalGraph, do: Sequence[str] = ()) -> Figure:
         for depth, generation in enumerate(graph.generations)
         for k, node in enumerate(generation)
     }
-    figure = Figure(figsize=(5.5, 1.1 + 0.9 * len(graph.generations)), layout="constrained")
+    figure = Figure(figsize=(5.5, 1.2 + 0.8 * len(graph.generations)), layout="constrained")
     ax = figure.subplots()
     colours = [COLOURS["intervention"] if n in do else COLOURS["factor"] for n in graph.nodes]
     kept = [e for e in graph.edges if e[1] not in do]
     nx.draw_networkx_nodes(
-        graph.digraph, where, nodelist=graph.nodes, node_color=colours, node_size=900, ax=ax
+        graph.digraph, where, nodelist=graph.nodes, node_color=colours, node_size=2200, ax=ax
     )
-    nx.draw_networkx_edges(graph.digraph, where, edgelist=kept, node_size=900, ax=ax)
+    nx.draw_networkx_edges(graph.digraph, where, edgelist=kept, node_size=2200, ax=ax)
     cut = [e for e in graph.edges if e[1] in do]
     if cut:
         nx.draw_networkx_edges(
-            graph.digraph, where, cut, style="dotted", edge_color="0.7", node_size=900, ax=ax
+            graph.digraph, where, cut, style="dotted", edge_color="0.7", node_size=2200, ax=ax
         )
     names = {n: n.replace("_", "\n") for n in graph.nodes}
     nx.draw_networkx_labels(graph.digraph, where, labels=names, font_size=8, ax=ax)

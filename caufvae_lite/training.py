@@ -8,6 +8,7 @@ and a run that was stopped and resumed ends where an uninterrupted one does.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import time
@@ -140,6 +141,8 @@ def fit(
         "validation": validation,
     }  # fmt: skip
     history, best = History(device=str(accelerator.device)), copy.deepcopy(model.state_dict())
+    if checkpoint is not None:
+        settings["data"] = _digest(dataset)
     if resume and checkpoint is not None and Path(checkpoint).is_file():
         history, best = _restore(checkpoint, settings, model, optimizer)
 
@@ -188,7 +191,7 @@ def fit(
         bar.close()
         model.load_state_dict(best)
         model.eval()
-    model.adopt_binary_latents(dataset.rows(rows))
+        model.adopt_binary_latents(dataset.rows(rows))
     return history
 
 
@@ -223,6 +226,13 @@ def _validate(
     return means
 
 
+def _digest(dataset: FactorDataset) -> str:
+    """sha256 of pictures and labels, so that no run is resumed on other data."""
+    digest = hashlib.sha256(dataset.images.numpy().tobytes())
+    digest.update(dataset.factors.numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _store(checkpoint, settings, model, optimizer, best, history: History) -> None:
     tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"best/{k}": v for k, v in best.items()}
@@ -246,9 +256,12 @@ def _restore(checkpoint, settings, model, optimizer) -> tuple[History, dict[str,
         return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
     model.load_state_dict(part("model/"))
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in part("optimizer/").items():
         i, name = key.split("/")
+        if value.ndim:  # in the parameter's memory format, which fused AdamW relies on
+            value = torch.empty_like(parameters[int(i)]).copy_(value)
         moments.setdefault(int(i), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})

@@ -185,7 +185,9 @@ class FactorVAE(nn.Module):
 
         Returns:
             scalars ``reconstruction``, ``kl``, ``supervision``, ``label_likelihood``,
-            ``total``, in nats an image (supervision: squared standard deviations).
+            ``total``, in nats an image (supervision: squared standard deviations). The
+            two label terms are means over the rows that have the labels they need, so
+            that a few labels keep their say.
         """
         images = self._images(images)
         labels = self._labels(factors, len(images))
@@ -203,7 +205,7 @@ class FactorVAE(nn.Module):
         own = Normal(posterior.mean[:, :d], posterior.stddev[:, :d])
         rest = Normal(posterior.mean[:, d:], posterior.stddev[:, d:])
         kl = self.kl(own, noise[:, :d], drawn, log_det[: len(noise)], labels)
-        kl = kl + kl_divergence(rest, _standard_like(rest)).sum(-1)
+        kl = kl + kl_divergence(rest, standard_normal_like(rest)).sum(-1)
         terms = {
             "reconstruction": reconstruction,
             "kl": kl.sum() / max(1, len(images)),
@@ -444,5 +446,5 @@ def _mean_over(values: Tensor, observed: Tensor) -> Tensor:
     return (total / observed.sum(0).clamp_min(1)).sum()
 
 
-def _standard_like(q: Normal) -> Normal:
+def standard_normal_like(q: Normal) -> Normal:
     return Normal(torch.zeros_like(q.mean), torch.ones_like(q.stddev))

@@ -107,7 +107,7 @@ def test_mechanism_is_the_documented_network(random_flow, noise, diamond):
 
 
 def test_log_scale_never_leaves_its_bounds(random_flow, noise, diamond):
-    flow = random_flow(diamond, log_scale=(-3.0, 0.5))
+    flow = random_flow(diamond, hidden=(), log_scale=(-3.0, 0.5))
     with torch.no_grad():
         for p in flow.parameters():
             p.mul_(100)

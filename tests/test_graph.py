@@ -17,7 +17,8 @@ def as_networkx(graph):
 
 
 def in_node_order(graph, names):
-    return tuple(n for n in graph.nodes if n in set(names))
+    names = set(names)
+    return tuple(n for n in graph.nodes if n in names)
 
 
 def kahn_lowest_position_first(graph):

@@ -1,10 +1,17 @@
 """`setup`, `show` and `explore`."""
 
 import pytest
-from IPython.utils.capture import capture_output
 from matplotlib.figure import Figure
 
 from caufvae_lite.notebook import explore, setup, show
+
+
+@pytest.fixture
+def displayed(monkeypatch):
+    """What the helpers display, in order."""
+    things = []
+    monkeypatch.setattr("caufvae_lite.notebook.display", lambda x, **_: things.append(x))
+    return things
 
 
 def draw(a: float, b: float) -> Figure:
@@ -23,12 +30,10 @@ def test_setup_seeds_and_says_where_it_runs(capsys):
     assert "device cpu" in capsys.readouterr().out
 
 
-def test_show_publishes_png_with_its_sentence():
-    with capture_output() as captured:
-        show(draw(1, 2), alt="A line from the origin to the upper right.")
-    data = captured.outputs[0].data
-    assert data["text/plain"] == "A line from the origin to the upper right."
-    assert data["image/png"]
+def test_show_publishes_png_with_its_sentence(displayed):
+    show(draw(1, 2), alt="A line from the origin to the upper right.")
+    assert displayed[0]["text/plain"] == "A line from the origin to the upper right."
+    assert displayed[0]["image/png"].startswith(b"\x89PNG")
 
 
 def test_show_refuses_a_label_for_a_sentence():
@@ -36,7 +41,7 @@ def test_show_refuses_a_label_for_a_sentence():
         show(draw(1, 2), alt="a line")
 
 
-def test_explore_draws_small_multiples_and_sliders_follow(monkeypatch):
+def test_explore_draws_small_multiples_and_sliders_redraw(displayed, monkeypatch):
     monkeypatch.delenv("CAUFVAE_SLIDERS", raising=False)
     seen = []
 
@@ -44,15 +49,19 @@ def test_explore_draws_small_multiples_and_sliders_follow(monkeypatch):
         seen.append((a, b))
         return draw(a, b)
 
-    with capture_output() as captured:
-        explore(recording, "Lines with low, middle and high slopes, side by side.",
-                a=[1, 2, 3], b=[4, 5, 6])  # fmt: skip
+    alt = "Lines with low, middle and high slopes, side by side."
+    explore(recording, alt, a=[1, 2, 3], b=[4, 5, 6])
     assert {(1, 5), (2, 5), (3, 5), (2, 4), (2, 6)} <= set(seen)
-    assert "image/png" in captured.outputs[0].data
+    static, box = displayed
+    assert static["text/plain"] == alt
+    first, _, image = box.children
+    before = bytes(image.value)
+    first.value = 3
+    assert seen[-1] == (3, 5)
+    assert bytes(image.value) != before
 
 
-def test_explore_without_sliders_is_still_a_picture(monkeypatch):
+def test_explore_without_sliders_is_still_a_picture(displayed, monkeypatch):
     monkeypatch.setenv("CAUFVAE_SLIDERS", "0")
-    with capture_output() as captured:
-        explore(draw, "Lines with low, middle and high slopes.", a=[1, 2], b=[3, 4])
-    assert len(captured.outputs) == 1
+    explore(draw, "Lines with low, middle and high slopes.", a=[1, 2], b=[3, 4])
+    assert len(displayed) == 1
