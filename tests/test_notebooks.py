@@ -40,7 +40,7 @@ def test_cells_are_short(notebook):
     for cell in code_cells(notebook):
         lines = cell.source.splitlines()
         assert len(lines) <= 25, cell.id
-        assert max(map(len, lines), default=0) <= 92, cell.id
+        assert max(map(len, lines), default=0) <= 88, cell.id
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and not cell.source.startswith("# "):
             prose = re.sub(r"<details>|</details>|\|", "", cell.source)
