@@ -1,5 +1,7 @@
 """caufvae_lite: causal flows, CauF-VAE, and worlds that know the true counterfactual."""
 
+from typing import Any
+
 from caufvae_lite import metrics
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.checkpoints import CheckpointError, load, load_pretrained, save
@@ -25,9 +27,21 @@ __all__ = [
     "Pendulum",
     "World",
     "__version__",
+    "explore",
     "fit",
     "load",
     "load_pretrained",
     "metrics",
     "save",
+    "setup",
+    "show",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The notebooks' helpers load IPython, so only when they are asked for."""
+    if name in ("explore", "setup", "show"):
+        from caufvae_lite import notebook
+
+        return getattr(notebook, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -45,6 +45,7 @@ def compute_results(seeds: int) -> None:
         print(f"{k}/{len(runs)}: {run.model} on {run.world}, seed {run.seed}", flush=True)
         experiments.append(path, experiments.perform(run, progress=os.isatty(2))[1])
     write_manifest(data_folder())
+    print(experiments.summary(experiments.read_results(path)))
 
 
 def pretrain() -> None:

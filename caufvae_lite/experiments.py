@@ -16,7 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy import stats
 
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import FactorDataset
@@ -180,11 +182,24 @@ def read_results(path: Path) -> list[dict]:
 
 def mean_and_interval(values: list[float]) -> tuple[float, float]:
     """Mean over seeds and the half width of its 95 % interval (Student's t)."""
-    import numpy as np
-    from scipy import stats
-
     array = np.asarray(values, float)
     if len(array) < 2:
         return float(array.mean()), float("nan")
     spread = stats.t.ppf(0.975, len(array) - 1) * array.std(ddof=1) / np.sqrt(len(array))
     return float(array.mean()), float(spread)
+
+
+def summary(rows: list[dict]) -> str:
+    """The results as text: one block a model and world, mean ± 95 % interval over seeds."""
+    groups: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for r in rows:
+        metrics = groups.setdefault((r["model"], r["world"]), {})
+        metrics.setdefault(r["metric"], []).append(r["value"])
+    lines = []
+    for (model, world), metrics in groups.items():
+        seeds = max(map(len, metrics.values()))
+        lines.append(f"\n{model} on {world}, {seeds} seeds")
+        for metric, values in metrics.items():
+            mean, half = mean_and_interval(values)
+            lines.append(f"  {metric:<60} {mean:9.4f} ± {half:.4f}")
+    return "\n".join(lines)
