@@ -43,10 +43,23 @@ def alignment(model: FactorModel, test: FactorDataset) -> dict[str, float]:
     return found
 
 
+def measured_reconstruction(model: FactorModel, world: World, test: FactorDataset) -> Tensor:
+    """The factors ``(n, d)`` that the world's ruler reads off the reconstructions."""
+    return world.measure(model.reconstruct(test.images).cpu())
+
+
 def effects_of_causes(
-    model: FactorModel, world: World, test: FactorDataset, names: Sequence[str], seed: int = 0
+    model: FactorModel,
+    world: World,
+    test: FactorDataset,
+    names: Sequence[str],
+    seed: int = 0,
+    before: Tensor | None = None,
 ) -> dict[str, float]:
-    """do(causes): the effects against the truth, in latents and in the decoded image."""
+    """do(causes): the effects against the truth, in latents and in the decoded image.
+
+    ``before``: what `measured_reconstruction` returns, if it is known already.
+    """
     do = permuted_values(test, names, seed)
     truth = world.counterfactual(test.factors, do)
     found = model.counterfactual(test.images, do)
@@ -64,11 +77,16 @@ def effects_of_causes(
             scores[f"{label} latent r2/{node}"] = float(
                 r2(truth[:, i], found.factors[:, i].cpu())
             )
-    return scores | _leakage(model, world, test, names, measured, label)
+    return scores | _leakage(model, world, test, names, truth, measured, label, before)
 
 
 def effect_set_alone(
-    model: FactorModel, world: World, test: FactorDataset, name: str, seed: int = 0
+    model: FactorModel,
+    world: World,
+    test: FactorDataset,
+    name: str,
+    seed: int = 0,
+    before: Tensor | None = None,
 ) -> dict[str, float]:
     """do(effect): is it drawn as asked, while its causes stay where they are?
 
@@ -77,16 +95,18 @@ def effect_set_alone(
     """
     do = permuted_values(test, [name], seed)
     measured = world.measure(model.counterfactual(test.images, do).images.cpu())
+    before = measured_reconstruction(model, world, test) if before is None else before
     asked = world.counterfactual(test.factors, do)
     label = f"do({name})"
     scores = _as_drawn(world, asked, measured, name, label)
-    scores |= _leakage(model, world, test, [name], measured, label)
+    scores |= _leakage(model, world, test, [name], asked, measured, label, before)
     if isinstance(world, Pendulum) and world.noise > 0:
         law = world.law(test.factors)[:, test.graph.index(name) - 2]
         near = (do[name] - law).abs() <= 3 * world.noise
         scores[f"{label} in support"] = float(near.float().mean())
+        inside, label = test.rows(near), f"{label} in support"
         scores |= _leakage(
-            model, world, test.rows(near), [name], measured[near], f"{label} in support"
+            model, world, inside, [name], asked[near], measured[near], label, before[near]
         )
     return scores
 
@@ -101,7 +121,7 @@ def _as_drawn(
     score as if the mean had been drawn.
     """
     i = list(world.graph.nodes).index(node)
-    rows = world.in_frame(truth) if isinstance(world, Pendulum) else truth[:, 0] == truth[:, 0]
+    rows = _readable(world, truth)
     asked, drawn = truth[rows, i], measured[rows, i]
     missing = torch.isnan(drawn)
     drawn = torch.where(missing, asked.mean(), drawn)
@@ -111,15 +131,36 @@ def _as_drawn(
     }
 
 
-def _leakage(model, world, test, names, measured: Tensor, label: str) -> dict[str, float]:
-    untouched = [
-        i for i, n in enumerate(test.graph.nodes) if n not in test.graph.affected(names)
-    ]
+def _readable(world: World, truth: Tensor) -> Tensor:
+    """``(n,)`` booleans: the rows whose true scene the ruler can read completely."""
+    if isinstance(world, Pendulum):
+        return world.in_frame(truth)
+    return torch.ones(len(truth), dtype=torch.bool)
+
+
+def _leakage(
+    model: FactorModel,
+    world: World,
+    test: FactorDataset,
+    names: Sequence[str],
+    truth: Tensor,
+    measured: Tensor,
+    label: str,
+    before: Tensor | None = None,
+) -> dict[str, float]:
+    """How far the factors that ``names`` cannot reach drift, in decoded pictures.
+
+    Against the model's own reconstruction, over rows that fit the frame before and after.
+    """
+    reach = test.graph.affected(names)
+    untouched = [i for i, n in enumerate(test.graph.nodes) if n not in reach]
     if not untouched:
         return {}
-    before = world.measure(model.reconstruct(test.images).cpu())
-    scale = test.factors.std(0)
-    change = drift(before[:, untouched], measured[:, untouched], scale[untouched])
+    rows = _readable(world, truth) & _readable(world, test.factors)
+    before = measured_reconstruction(model, world, test) if before is None else before
+    change = drift(
+        before[rows][:, untouched], measured[rows][:, untouched], test.factors.std(0)[untouched]
+    )
     return {
         f"{label} drift/{test.graph.nodes[i]}": float(c)
         for i, c in zip(untouched, change, strict=True)
@@ -153,12 +194,13 @@ def examine(
     """Every number of the pendulum's results table."""
     pendulum, light, length, position = world.graph.nodes
     scores = alignment(model, test)
+    before = measured_reconstruction(model, world, test)
     for names in ([pendulum], [light], [pendulum, light]):
-        scores |= effects_of_causes(model, world, test, names, seed)
+        scores |= effects_of_causes(model, world, test, names, seed, before)
         if world.noise > 0:
             scores |= noise_kept_or_redrawn(model, world, test, names, seed)
     for name in (length, position):
-        scores |= effect_set_alone(model, world, test, name, seed)
+        scores |= effect_set_alone(model, world, test, name, seed, before)
 
     def again(images):
         return model.reconstruct(torch.as_tensor(images)).cpu().numpy()

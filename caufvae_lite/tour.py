@@ -50,7 +50,9 @@ def run_tour(seed: int, device: str, out: Path) -> int:
             log_output=False,
             cwd=folder,
         )
-    metrics = json.loads((out / "metrics.json").read_text())
+    metrics = json.loads((out / "training.json").read_text())
+    metrics |= json.loads((out / "metrics.json").read_text())
+    (out / "metrics.json").write_text(json.dumps(metrics, indent=2))
     print(f"\nDone in {time.perf_counter() - started:.0f} s. On held-out pictures:\n")
     for name, value in metrics.items():
         print(f"  {name:<58} {value:8.4f}")

@@ -28,8 +28,9 @@ def noise_kept_ratio(
 ) -> NDArray[np.float64]:
     """MAE with the row's own noise kept ÷ MAE with the noise redrawn, for each factor.
 
-    Well below 1 where abduction has found the noise; 1 where it has found nothing. It is
-    only defined in a world whose noise is alive.
+    Well below 1 where abduction has found the noise; about 0.7 where it answers with the
+    noise's mean, and 1 where with a fresh draw. It is only meaningful in a world whose
+    noise is alive.
     """
     return np.asarray(mae(truth, counterfactual)) / np.asarray(mae(truth, intervention))
 

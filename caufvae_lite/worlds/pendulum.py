@@ -38,6 +38,7 @@ BALL_RADIUS, SUN_RADIUS = 1.5, 3.0
 SUN_HEIGHT, GROUND = 20.5, -0.5
 SHORTEST_SHADOW = 3.0
 LINE_WIDTH = 1 / 24  # of the frame
+SKY = 15.0  # above it the sun, below it the ball, while the pendulum hangs (|θ| < 110°)
 
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 FIREBRICK, ORANGE = (178 / 255, 34 / 255, 34 / 255), (1.0, 165 / 255, 0.0)
@@ -229,8 +230,9 @@ class Pendulum:
         Every pixel is a mixture of white, black, firebrick and orange; solving for the
         four shares gives one map a shape, and first moments of the maps give the
         factors. Nothing is learned, so a picture that breaks the law reads as well as a
-        lawful one. A bar that leaves the frame is read as far as it is visible. A factor
-        whose shape is missing from the picture is NaN (a missing shadow has length 0).
+        lawful one, as long as the pendulum hangs (|θ| < 110°). A bar that leaves the frame
+        is read as far as it is visible. A factor whose shape is missing from the picture is
+        NaN (a missing shadow has length 0).
         """
         images = as_float(torch.as_tensor(images))
         if images.ndim != 4 or images.shape[1] != 3:
@@ -240,11 +242,13 @@ class Pendulum:
         x = LEFT + (torch.arange(width, device=images.device) + 0.5) * 20 / width
         y = TOP - (torch.arange(height, device=images.device) + 0.5) * 22 / height
         black, ball, sun = _unmix(images)
+        sky = y > SKY  # a sun drawn too red is no ball, and a ball too pale no sun
+        ball, sun = ball[:, ~sky], sun[:, sky]
 
-        ball_x, ball_y = _centroid(ball, x, y)
+        ball_x, ball_y = _centroid(ball, x, y[~sky])
         theta = torch.rad2deg(torch.atan2(ball_x - PIVOT[0], PIVOT[1] - ball_y))
 
-        sun_x = _unclip(_centroid(sun, x, y)[0])
+        sun_x = _unclip(_centroid(sun, x, y[sky])[0])
         cot = (sun_x - PIVOT[0]) / (SUN_HEIGHT - PIVOT[1])
         phi = torch.rad2deg(torch.atan2(torch.ones_like(cot), cot))
 
