@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -88,28 +89,49 @@ def truth_scatter(
 
 def causal_graph(graph: CausalGraph, do: Sequence[str] = ()) -> Figure:
     """The graph, causes above effects; an intervention cuts the edges into its node."""
+    figure = Figure(figsize=(5.5, 1.2 + 0.8 * len(graph.generations)), layout="constrained")
+    graph_panel(figure.subplots(), graph, do)
+    return figure
+
+
+def graph_panel(
+    ax: Axes, graph: CausalGraph, do: Sequence[str] = (), node_size: int = 2200
+) -> None:
+    """Draw the graph into ``ax``; see `causal_graph`."""
     where = {
-        node: ((k + 0.5) / len(generation), -depth)
+        node: ((k + 0.5) / len(generation) + (0.2 if lone else 0) * (-1) ** depth, -depth)
         for depth, generation in enumerate(graph.generations)
+        for lone in (len(generation) == 1,)  # zigzag, or an edge would run through a node
         for k, node in enumerate(generation)
     }
-    figure = Figure(figsize=(5.5, 1.2 + 0.8 * len(graph.generations)), layout="constrained")
-    ax = figure.subplots()
     colours = [COLOURS["intervention"] if n in do else COLOURS["factor"] for n in graph.nodes]
     kept = [e for e in graph.edges if e[1] not in do]
-    nx.draw_networkx_nodes(
-        graph.digraph, where, nodelist=graph.nodes, node_color=colours, node_size=2200, ax=ax
-    )
-    nx.draw_networkx_edges(graph.digraph, where, edgelist=kept, node_size=2200, ax=ax)
     cut = [e for e in graph.edges if e[1] in do]
+    size = {"node_size": node_size, "ax": ax}
+    nx.draw_networkx_nodes(
+        graph.digraph, where, nodelist=graph.nodes, node_color=colours, **size
+    )
+    nx.draw_networkx_edges(graph.digraph, where, edgelist=kept, **size)
     if cut:
         nx.draw_networkx_edges(
-            graph.digraph, where, cut, style="dotted", edge_color="0.7", node_size=2200, ax=ax
+            graph.digraph, where, cut, style="dotted", edge_color="0.7", **size
         )
     names = {n: n.replace("_", "\n") for n in graph.nodes}
     nx.draw_networkx_labels(graph.digraph, where, labels=names, font_size=8, ax=ax)
     ax.margins(0.25)
     ax.axis("off")
+
+
+def graph_and_matrices(
+    graph: CausalGraph, panels: Mapping[str, ArrayLike], names: Sequence[str]
+) -> Figure:
+    """A graph beside matrices whose rows and columns are its nodes."""
+    figure = Figure(figsize=(2.1 * (len(panels) + 1), 2.7), layout="constrained")
+    first, *axes = figure.subplots(1, len(panels) + 1)
+    graph_panel(first, graph, node_size=1100)
+    for k, (ax, (title, values)) in enumerate(zip(axes, panels.items(), strict=True)):
+        rows = names if k == 0 else ()
+        matrix_panel(ax, np.asarray(values, float), title, rows, names)
     return figure
 
 
@@ -124,4 +146,124 @@ def mechanism(
         ax.plot(x, curve, style, color=COLOURS["posterior"], label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(frameon=False)
+    return figure
+
+
+def moving_mass(
+    noise: ArrayLike, before: ArrayLike, factor: ArrayLike, after: ArrayLike, slabs: int = 10
+) -> Figure:
+    """Probability on the move: density of the noise, the map, density of the factor.
+
+    All ``(k,)``, along one grid of noise. Shades mark slabs of equal probability.
+    """
+    e, p, z, q = (np.asarray(a, float) for a in (noise, before, factor, after))
+    mass = np.concatenate([[0], np.cumsum(np.diff(e) * (p[1:] + p[:-1]) / 2)])
+    slab = np.minimum((mass / mass[-1] * slabs).astype(int), slabs - 1)
+    figure = Figure(figsize=(9, 2.7), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    middle.plot(e, z, color=COLOURS["data"])
+    middle.set(xlabel="noise ε", ylabel="factor z", title="z = f(ε)")
+    for ax, x, height, role, name in (
+        (left, e, p, "noise", "noise ε"),
+        (right, z, q, "factor", "factor z"),
+    ):
+        ax.plot(x, height, color=COLOURS[role])
+        ax.set(xlabel=name, ylabel="density", ylim=(0, None), title=f"density of the {name}")
+        for k in range(slabs):
+            ax.fill_between(
+                x, height, where=slab == k, color=COLOURS[role], alpha=(0.25, 0.6)[k % 2], lw=0
+            )
+    return figure
+
+
+def densities(
+    panels: Mapping[str, ArrayLike], axis: ArrayLike, points: ArrayLike | None = None
+) -> Figure:
+    """Two-dimensional densities side by side, each ``(k·k,)`` on the square of ``axis``."""
+    a = np.asarray(axis, float)
+    figure = Figure(figsize=(2.4 * len(panels), 2.6), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (title, values) in zip(axes, panels.items(), strict=True):
+        density = np.asarray(values, float).reshape(len(a), len(a)).T
+        ax.imshow(density, origin="lower", extent=(a[0], a[-1], a[0], a[-1]), cmap="Blues")
+        if points is not None:
+            ax.plot(*np.asarray(points).T, ".", ms=2, color=COLOURS["data"], alpha=0.5)
+        ax.set(title=title, xlim=(a[0], a[-1]), ylim=(a[0], a[-1]))
+    return figure
+
+
+def matrices(
+    panels: Mapping[str, ArrayLike], rows: Sequence[str] = (), columns: Sequence[str] = ()
+) -> Figure:
+    """Matrices side by side, darker is larger in absolute value, numbers written in."""
+    figure = Figure(figsize=(2.4 * len(panels), 2.7), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (title, values) in zip(axes, panels.items(), strict=True):
+        matrix_panel(ax, np.asarray(values, float), title, rows, columns)
+    return figure
+
+
+def matrix_panel(
+    ax: Axes, matrix: np.ndarray, title: str, rows: Sequence[str], columns: Sequence[str]
+) -> None:
+    """One matrix with its entries written in; exact zeros stay white and empty."""
+    size = np.abs(matrix)
+    top = size.max() or 1.0
+    ax.imshow(size, cmap="Blues", vmin=0, vmax=1.8 * top)
+    whole = bool(np.all(matrix == np.round(matrix)))
+    for i, j in np.argwhere(size > 0):
+        text = f"{matrix[i, j]:.0f}" if whole else f"{matrix[i, j]:.2f}".replace("0.", ".")
+        ax.text(j, i, text, ha="center", va="center", fontsize=7)
+    ax.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    ax.set_yticks(range(len(rows)), rows)
+    ax.spines[:].set_visible(True)
+    ax.set_title(title)
+
+
+def timings(
+    sizes: Sequence[int], seconds: Mapping[str, Sequence[float]], xlabel: str
+) -> Figure:
+    """Milliseconds against size, both axes logarithmic, one line a method."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    ax = figure.subplots()
+    colours = ("posterior", "intervention", "prior", "noise", "factor")
+    for (name, times), role in zip(seconds.items(), colours, strict=False):
+        ax.plot(sizes, 1000 * np.asarray(times), "o-", ms=4, color=COLOURS[role], label=name)
+    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel="milliseconds")
+    ax.set_xticks(list(sizes), [str(s) for s in sizes], minor=False)
+    ax.minorticks_off()
+    ax.legend(frameon=False)
+    return figure
+
+
+def distributions(samples: Mapping[str, ArrayLike], xlabel: str) -> Figure:
+    """Histograms over each other: the first two are the world's, the third a model's."""
+    figure = Figure(figsize=(5.5, 2.8), layout="constrained")
+    ax = figure.subplots()
+    values = {name: np.asarray(x, float) for name, x in samples.items()}
+    bins = np.linspace(*np.quantile(np.concatenate(list(values.values())), (0.001, 0.999)), 50)
+    styles = (("data", "stepfilled"), ("truth", "stepfilled"), ("intervention", "step"))
+    for (name, x), (role, kind) in zip(values.items(), styles, strict=False):
+        alpha = 0.35 if kind == "stepfilled" else 1.0
+        ax.hist(
+            x, bins, density=True, histtype=kind, color=COLOURS[role], alpha=alpha, label=name
+        )
+    ax.set(xlabel=xlabel, ylabel="density")
+    ax.legend(frameon=False)
+    return figure
+
+
+def bars(answers: Mapping[str, ArrayLike], names: Sequence[str]) -> Figure:
+    """What was, what truly would have been, and what a model says, factor by factor."""
+    figure = Figure(figsize=(3.6, 2.6), layout="constrained")
+    ax = figure.subplots()
+    for k, (label, role) in enumerate(
+        zip(answers, ("data", "truth", "intervention"), strict=False)
+    ):
+        where = np.arange(len(names)) + 0.27 * (k - 1)
+        ax.bar(where, np.asarray(answers[label]), 0.25, color=COLOURS[role], label=label)
+    ax.axhline(0, color="0.7", lw=0.8, zorder=0)
+    ax.set(ylim=(-2.2, 2.2))
+    ax.set_xticks(range(len(names)), names)
+    ax.legend(frameon=False, ncols=3)
     return figure

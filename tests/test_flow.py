@@ -319,6 +319,16 @@ def test_a_long_chain_evaluates_each_mechanism_once(random_flow, noise, monkeypa
     assert len(evaluated) == len(set(evaluated)) == 255
 
 
+def test_evaluating_a_few_mechanisms_at_a_time_changes_nothing(
+    random_flow, noise, monkeypatch, diamond
+):
+    flow, eps = random_flow(diamond), noise(5, len(diamond), 0)
+    whole = flow.inverse(eps)
+    monkeypatch.setattr(caufvae_lite.flow, "IN_CACHE", 1)
+    for part, all_at_once in zip(flow.inverse(eps), whole, strict=True):
+        torch.testing.assert_close(part, all_at_once)
+
+
 def test_a_root_owns_exactly_two_numbers(diamond):
     flow = CausalFlow(diamond)
     for node in diamond.nodes:
