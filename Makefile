@@ -9,10 +9,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help tour lab test lint types results pretrain clean
+.PHONY: help tour lab test notebooks papermill colab lint types results pretrain slug clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
 	@echo
 	@echo "  SEED=1 and DEVICE=cpu|cuda|auto can be set: make tour SEED=1 DEVICE=cuda"
 
@@ -27,6 +27,15 @@ test: $(READY)  ## unit tests, then every notebook against its committed outputs
 	CAUFVAE_SLIDERS=0 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
 	    --nbval-cell-timeout=600 -p no:cacheprovider notebooks
 
+notebooks: $(READY)  ## execute the notebooks and write them back (NB=03: one of them)
+	$(BIN)/python tools/notebooks.py run $(NB)
+
+papermill: $(READY)  ## execute copies with another seed: the lessons must hold (SEED=1)
+	$(BIN)/python tools/notebooks.py check --seed $(SEED) $(NB)
+
+colab: $(READY)  ## run 01, 02 and 05 with Colab's versions, on the built wheel
+	$(BIN)/python tools/colab.py
+
 lint: $(READY)  ## ruff: style of code and notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -34,11 +43,14 @@ lint: $(READY)  ## ruff: style of code and notebooks
 types: $(READY)  ## mypy
 	$(BIN)/mypy
 
-results: $(READY)  ## recompute data/results/core.csv (hours; resumes where it stopped)
+results: $(READY)  ## recompute what data/results lacks (hours; resumes where it stopped)
 	$(BIN)/python -m caufvae_lite results
 
 pretrain: $(READY)  ## train the shipped checkpoints anew
 	$(BIN)/python -m caufvae_lite pretrain
+
+slug: $(READY)  ## rename the repository in badges and install cells: SLUG=owner/name
+	$(BIN)/python tools/notebooks.py slug $(SLUG)
 
 clean:  ## remove .venv and build
 	rm -rf .venv build

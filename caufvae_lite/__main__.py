@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
-from caufvae_lite import experiments
+from caufvae_lite import assumptions, experiments
 from caufvae_lite.checkpoints import data_folder, save, write_manifest
 from caufvae_lite.tour import run_tour
 
@@ -19,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     tour.add_argument("--seed", type=int, default=0)
     tour.add_argument("--device", default="auto", help="auto, cpu or cuda")
     tour.add_argument("--out", type=Path, default=Path("build/tour"))
-    results = commands.add_parser("results", help="recompute data/results/core.csv")
+    results = commands.add_parser("results", help="recompute what data/results lacks")
     results.add_argument("--seeds", type=int, default=5)
     commands.add_parser("pretrain", help="train the shipped checkpoints anew")
     options = parser.parse_args(arguments)
@@ -33,19 +34,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def compute_results(seeds: int) -> None:
-    """Every core run that is not in the file yet, one after the other."""
-    path = data_folder() / "results" / "core.csv"
-    have = experiments.done(path)
-    runs = [
-        run
+    """Every run that is not in its file yet, one after the other."""
+    core = [
+        (run.model, run.world, run.seed, partial(_core_rows, run))
         for run in experiments.core_runs(range(seeds))
-        if (run.model, run.world, run.seed) not in have
     ]
-    for k, run in enumerate(runs, start=1):
-        print(f"{k}/{len(runs)}: {run.model} on {run.world}, seed {run.seed}", flush=True)
-        experiments.append(path, experiments.perform(run, progress=os.isatty(2))[1])
-    write_manifest(data_folder())
-    print(experiments.summary(experiments.read_results(path)))
+    broken = [
+        (v.name, assumptions.WORLD, seed, partial(assumptions.perform, v, seed))
+        for seed in range(seeds)
+        for v in assumptions.VARIANTS.values()
+    ]
+    for name, runs in (("core", core), ("identifiability", broken)):
+        path = data_folder() / "results" / f"{name}.csv"
+        have = experiments.done(path)
+        missing = [run for run in runs if run[:3] not in have]
+        for k, (model, world, seed, rows) in enumerate(missing, start=1):
+            print(f"{name} {k}/{len(missing)}: {model} on {world}, seed {seed}", flush=True)
+            experiments.append(path, rows(progress=os.isatty(2)))
+        write_manifest(data_folder())
+        print(experiments.summary(experiments.read_results(path)))
+
+
+def _core_rows(run: experiments.Run, progress: bool) -> list[dict]:
+    return experiments.perform(run, progress=progress)[1]
 
 
 def pretrain() -> None:

@@ -12,7 +12,7 @@ import io
 import platform
 import resource
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,25 +110,43 @@ def perform(
     """Train and examine; the model, and its rows for the CSV."""
     world, train, test = data_of(run.world, image_size)
     model = build(run.switches, run.seed, image_size)
+
+    def train_it() -> CauFVAE:
+        fit(
+            model, train, epochs=EPOCHS, seed=run.seed, device="cpu",
+            label_fraction=run.labels, progress=progress,
+        )  # fmt: skip
+        return model
+
+    _, circumstances = timed(train_it)
+    scores = examine(model, world, test)
+    return model, rows_of(run.model, run.world, run.seed, scores, circumstances)
+
+
+def timed(train: Callable[[], CauFVAE]) -> tuple[CauFVAE, dict]:
+    """Call ``train``; its model, and where and how fast that was, for the results file."""
     gflops = matrix_product_gflops()
     started = time.perf_counter()
-    fit(
-        model, train, epochs=EPOCHS, seed=run.seed, device="cpu",
-        label_fraction=run.labels, progress=progress,
-    )  # fmt: skip
+    model = train()
     seconds = time.perf_counter() - started
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    circumstances = {
+    return model, {
         "version": __version__, "torch": torch.__version__, "cpu": cpu_name(),
         "threads": torch.get_num_threads(), "seconds": round(seconds, 1),
         "memory_mb": round(memory), "gflops": round(gflops, 1),
     }  # fmt: skip
-    return model, [
+
+
+def rows_of(
+    model: str, world: str, seed: int, scores: dict[str, float], circumstances: dict
+) -> list[dict]:
+    """A run's rows for the results file, one a metric."""
+    return [
         {
-            "model": run.model, "world": run.world, "seed": run.seed,
+            "model": model, "world": world, "seed": seed,
             "metric": metric, "value": f"{value:.6g}", **circumstances,
         }
-        for metric, value in examine(model, world, test).items()
+        for metric, value in scores.items()
     ]  # fmt: skip
 
 

@@ -241,13 +241,12 @@ def distributions(samples: Mapping[str, ArrayLike], xlabel: str) -> Figure:
     figure = Figure(figsize=(5.5, 2.8), layout="constrained")
     ax = figure.subplots()
     values = {name: np.asarray(x, float) for name, x in samples.items()}
-    bins = np.linspace(*np.quantile(np.concatenate(list(values.values())), (0.001, 0.999)), 50)
-    styles = (("data", "stepfilled"), ("truth", "stepfilled"), ("intervention", "step"))
-    for (name, x), (role, kind) in zip(values.items(), styles, strict=False):
-        alpha = 0.35 if kind == "stepfilled" else 1.0
-        ax.hist(
-            x, bins, density=True, histtype=kind, color=COLOURS[role], alpha=alpha, label=name
-        )
+    low, high = np.quantile(np.concatenate(list(values.values())), (0.001, 0.999))
+    bins = np.linspace(low, high, 50)
+    for (name, x), role in zip(values.items(), ("data", "truth", "intervention"), strict=False):
+        outline = role == "intervention"
+        style = {"histtype": "step"} if outline else {"histtype": "stepfilled", "alpha": 0.35}
+        ax.hist(x, bins, density=True, color=COLOURS[role], label=name, **style)  # type: ignore[arg-type]
     ax.set(xlabel=xlabel, ylabel="density")
     ax.legend(frameon=False)
     return figure
@@ -266,4 +265,45 @@ def bars(answers: Mapping[str, ArrayLike], names: Sequence[str]) -> Figure:
     ax.set(ylim=(-2.2, 2.2))
     ax.set_xticks(range(len(names)), names)
     ax.legend(frameon=False, ncols=3)
+    return figure
+
+
+def curves(x: ArrayLike, lines: Mapping[str, ArrayLike], xlabel: str, ylabel: str) -> Figure:
+    """A few lines over one axis, told apart by colour and by stroke."""
+    figure = Figure(figsize=(5, 2.8), layout="constrained")
+    ax = figure.subplots()
+    styles = (("noise", ":"), ("prior", "--"), ("posterior", "-"), ("truth", "-."))
+    for (name, y), (role, stroke) in zip(lines.items(), styles, strict=False):
+        ax.plot(x, y, stroke, lw=2, color=COLOURS[role], label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(frameon=False)
+    return figure
+
+
+def scores(
+    table: Mapping[str, Mapping[str, tuple[float, float]]],
+    floors: Mapping[str, float] | None = None,
+) -> Figure:
+    """``{model: {score: (mean, half interval)}}`` as dots with intervals, a panel a score.
+
+    A mean below its panel's floor is drawn as an arrow at the floor, with its number.
+    """
+    models, columns = list(table), list(next(iter(table.values())))
+    figure = Figure(figsize=(9.5, 0.8 + 0.27 * len(models)), layout="constrained")
+    axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    for ax, column in zip(axes, columns, strict=True):
+        floor = (floors or {}).get(column, -np.inf)
+        for y, model in enumerate(models):
+            mean, half = table[model][column]
+            if mean < floor:
+                ax.plot(floor, y, "<", color=COLOURS["intervention"])
+                ax.annotate(f"{mean:.1f}", (floor, y), (6, -3), textcoords="offset points")
+            else:
+                ax.errorbar(mean, y, xerr=half, fmt="o", ms=4, color=COLOURS["posterior"])
+        first = table[models[0]][column][0]
+        ax.axvline(first, color=COLOURS["truth"], lw=1, zorder=0)
+        ax.set(title=column, yticks=range(len(models)))
+        ax.grid(axis="y", color="0.93")
+    axes[0].set_yticks(range(len(models)), models)
+    axes[0].invert_yaxis()
     return figure

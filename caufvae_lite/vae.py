@@ -236,8 +236,13 @@ class FactorVAE(nn.Module):
         """q(ε | x): a diagonal Gaussian over ``(n, d + extra_dims)`` noise."""
         return Independent(self._posterior(self._images(images)), 1)
 
+    def proposal(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """h(x) and the raw spread of its noise, each ``(n, d + extra_dims)``."""
+        mean, raw = self.encoder(images).chunk(2, -1)
+        return mean, raw
+
     def _posterior(self, images: Tensor) -> Normal:
-        proposal, raw = self.encoder(images).chunk(2, -1)
+        proposal, raw = self.proposal(images)
         d = len(self.graph)
         mean = torch.cat([self.abduct(proposal[:, :d]), proposal[:, d:]], -1)
         low, high = LOG_STD

@@ -127,10 +127,14 @@ class Pendulum:
         angles = torch.cartesian_prod(theta, phi)
         return self._dataset(angles, generator_from(seed), None)
 
+    def shadow_noise(self, angles: Tensor, generator: torch.Generator) -> Tensor:
+        """Exogenous noise ``(n, 2)`` of length and position, for scenes with these angles."""
+        return self.noise * torch.randn(len(angles), 2, generator=generator)
+
     def _dataset(
         self, angles: Tensor, generator: torch.Generator, do: Intervention | None
     ) -> FactorDataset:
-        noise = self.noise * torch.randn(len(angles), 2, generator=generator)
+        noise = self.shadow_noise(angles, generator)
         fixed = columns(do, self.graph.nodes, angles)
         angles = torch.stack([fixed.get(i, angles[:, i]) for i in (0, 1)], -1)
         lawful = (self.law(angles) + noise).unbind(-1)

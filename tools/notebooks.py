@@ -1,0 +1,312 @@
+"""Execute, check and rewrite the notebooks: ``python tools/notebooks.py run | check | slug``.
+
+``run`` executes them from fresh kernels and writes them back with their outputs, their card's
+minutes and the README's; ``check`` executes copies with another seed, by papermill, and
+reports seconds and memory beside the budgets; ``slug`` names the repository anew in every
+badge and install cell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import threading
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import psutil
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parent.parent
+CELL_TIMEOUT = 900  # seconds
+BUDGET, SERIES_BUDGET = 180, 540  # seconds on two quiet cores: one notebook, and 01 to 05
+STALL = 5  # shared machines stall: only so many times the budget is a failure
+SLUG = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+INSTALL = """\
+# On Colab this installs the package; what Colab already brings is left as it is.
+import importlib.util
+import os
+
+if importlib.util.find_spec("caufvae_lite") is None:
+    home = "git+https://github.com/{slug}"
+    source = os.environ.get("CAUFVAE_SOURCE", home)
+    %pip install --quiet --no-deps {{source}}
+    needed = {{"accelerate", "networkx", "safetensors", "scipy", "sklearn", "tqdm"}}
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        %pip install --quiet {{" ".join(missing).replace("sklearn", "scikit-learn")}}"""
+
+
+@dataclass
+class Cost:
+    """What running something took; ``peak_mb`` is of this process's children."""
+
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+
+
+@contextmanager
+def measured() -> Iterator[Cost]:
+    """Wall time, and the peak resident memory of child processes, sampled every 0.2 s."""
+    cost, stop = Cost(), threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.2):
+            resident = 0
+            for child in psutil.Process().children(recursive=True):
+                try:
+                    resident += child.memory_info().rss
+                except psutil.Error:  # it has just ended
+                    continue
+            cost.peak_mb = max(cost.peak_mb, resident / 2**20)
+
+    watcher, started = threading.Thread(target=watch, daemon=True), time.perf_counter()
+    watcher.start()
+    try:
+        yield cost
+    finally:
+        cost.seconds = time.perf_counter() - started
+        stop.set()
+        watcher.join()
+
+
+def named(prefixes: list[str], root: Path = ROOT) -> list[Path]:
+    """The notebooks whose names start with one of ``prefixes``; all if there is none.
+
+    Raises:
+        ValueError: nothing starts so.
+    """
+    every = sorted((root / "notebooks").glob("*.ipynb"))
+    if not prefixes:
+        return every
+    found = []
+    for prefix in prefixes:
+        matching = [p for p in every if p.stem.startswith(prefix.removesuffix(".ipynb"))]
+        if not matching:
+            raise ValueError(
+                f"No notebook starts with {prefix!r}; there are {[p.stem for p in every]}."
+            )
+        found += [p for p in matching if p not in found]
+    return found
+
+
+def minutes(seconds: float) -> str:
+    """How the cards put it."""
+    return "under 1" if seconds < 45 else f"about {max(1, round(seconds / 60))}"
+
+
+# ------------------------------------------------------------------------------------- run
+
+
+def run(prefixes: list[str], root: Path = ROOT) -> int:
+    """Execute in place. A notebook that fails is left as it was. Returns the exit status."""
+    failed = 0
+    for path in named(prefixes, root):
+        book = nbformat.read(path, as_version=4)
+        with measured() as cost:
+            error = execute(book, path.parent, path.stem)
+        if error:
+            print(f"{path.name}: {error}\nThe file is left as it was.", file=sys.stderr)
+            failed += 1
+            continue
+        clean(book)
+        record(path.stem, cost, root)
+        set_minutes(book, path.stem, minutes(cost.seconds), root)
+        partial = path.with_suffix(".partial")
+        nbformat.write(book, partial)
+        partial.replace(path)
+        print(f"{path.name}: {cost.seconds:.0f} s, {cost.peak_mb:.0f} MB", flush=True)
+    return 1 if failed else 0
+
+
+def execute(book: nbformat.NotebookNode, folder: Path, name: str) -> str:
+    """Run every cell in a fresh kernel, with a progress bar; the error, or nothing."""
+    os.environ["CAUFVAE_SLIDERS"] = "0"
+    code = [cell for cell in book.cells if cell.cell_type == "code"]
+    with tqdm(total=len(code), desc=name, unit="cell", file=sys.stderr) as bar:
+        client = NotebookClient(
+            book,
+            timeout=CELL_TIMEOUT,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(folder)}},
+            record_timing=False,
+            on_cell_executed=lambda **_: bar.update(),
+        )
+        try:
+            client.execute()
+        except (CellExecutionError, DeadKernelError, TimeoutError) as error:
+            where = next((c.id for c in code if _failed(c)), "a cell that never ended")
+            return f"cell {where!r} failed.\n{error}"
+    return ""
+
+
+def _failed(cell: nbformat.NotebookNode) -> bool:
+    return any(output.output_type == "error" for output in cell.outputs)
+
+
+def clean(book: nbformat.NotebookNode) -> None:
+    """Drop what differs from run to run or machine to machine, and progress bars."""
+    for cell in book.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if not _passing(o)]
+            merge_streams(cell)
+    book.metadata.pop("widgets", None)
+    book.metadata["kernelspec"] = {
+        "display_name": "Python 3", "language": "python", "name": "python3",
+    }  # fmt: skip
+    book.metadata["language_info"] = {"name": "python"}
+
+
+def _passing(output: nbformat.NotebookNode) -> bool:
+    stderr = output.output_type == "stream" and output.name == "stderr"
+    return stderr or WIDGET_VIEW in output.get("data", {})
+
+
+def merge_streams(cell: nbformat.NotebookNode) -> None:
+    """Printed lines arrive in pieces that depend on timing; join neighbours."""
+    merged: list[nbformat.NotebookNode] = []
+    for output in cell.outputs:
+        last = merged[-1] if merged else None
+        if last and output.output_type == last.output_type == "stream":
+            last.text += output.text
+        else:
+            merged.append(output)
+    cell.outputs = merged
+
+
+def record(name: str, cost: Cost, root: Path = ROOT) -> None:
+    """Note seconds and memory in ``notebooks/measured.json``."""
+    path = root / "notebooks" / "measured.json"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    known[name] = {"seconds": round(cost.seconds), "peak_mb": round(cost.peak_mb)}
+    path.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
+
+
+def set_minutes(book: nbformat.NotebookNode, name: str, text: str, root: Path = ROOT) -> None:
+    """Write the minutes into the notebook's card and into the README's itinerary."""
+    title = book.cells[0]
+    title.source = re.sub(r"\| [^|\n]* \|$", f"| {text} |", title.source)
+    readme = root / "README.md"
+    row = re.compile(rf"^(\|.*\(notebooks/{name}\.ipynb\).*\|)[^|\n]*\|$", re.MULTILINE)
+    old = readme.read_text()
+    new = row.sub(rf"\g<1> {text} |", old)
+    if new != old:
+        readme.write_text(new)
+
+
+# ----------------------------------------------------------------------------------- check
+
+
+def check(prefixes: list[str], seed: int, out: Path, root: Path = ROOT) -> int:
+    """Execute copies with another seed; a table of costs, and 1 if one fails."""
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    out = out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    os.environ |= {"SEED": str(seed), "CAUFVAE_SLIDERS": "0", "CAUFVAE_CORNERS": "1"}
+    report: dict[str, dict] = {}
+    for path in named(prefixes, root):
+        error = ""
+        with measured() as cost:
+            try:
+                papermill.execute_notebook(
+                    path,
+                    out / path.name,
+                    parameters={"seed": seed},
+                    kernel_name="python3",
+                    cwd=path.parent,
+                    execution_timeout=CELL_TIMEOUT,
+                )
+            except (PapermillExecutionError, DeadKernelError, TimeoutError) as failure:
+                error = str(failure)
+        if not error and cost.seconds > STALL * BUDGET:
+            error = f"took {cost.seconds:.0f} s, over {STALL} times its budget of {BUDGET} s"
+        report[path.stem] = {
+            "seconds": round(cost.seconds), "peak_mb": round(cost.peak_mb), "error": error,
+        }  # fmt: skip
+    (out / "report.json").write_text(json.dumps({"seed": seed, **report}, indent=2))
+    print(f"\nseed {seed:<17} seconds  budget  peak MB")
+    for name, row in report.items():
+        verdict = "FAILED" if row["error"] else ""
+        print(f"{name:<22} {row['seconds']:7}  {BUDGET:6}  {row['peak_mb']:7}  {verdict}")
+    total = sum(row["seconds"] for row in report.values())
+    print(f"{'in all':<22} {total:7}  {SERIES_BUDGET:6}")
+    failures = {name: row["error"] for name, row in report.items() if row["error"]}
+    for name, error in failures.items():
+        print(f"\n{name} with seed {seed}: {error}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+# ------------------------------------------------------------------------------------ slug
+
+
+def current_slug(root: Path = ROOT) -> str:
+    """``owner/name``, from pyproject.toml: the one place where it is kept."""
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    return project["urls"]["Repository"].removeprefix("https://github.com/")
+
+
+def rename(slug: str, root: Path = ROOT) -> list[Path]:
+    """Replace the repository's slug wherever it stands; the files that changed.
+
+    Raises:
+        ValueError: ``slug`` is not of the form owner/name.
+    """
+    if not SLUG.fullmatch(slug):
+        raise ValueError(f"A slug is owner/name, as in the repository's address; got {slug!r}.")
+    old = current_slug(root)
+    files = [root / "pyproject.toml", root / "README.md", root / "CITATION.cff"]
+    files += named([], root) + sorted((root / "docs").glob("*.md"))
+    changed = []
+    for path in files:
+        if not path.is_file():
+            continue
+        text = path.read_text()
+        new = re.sub(rf"(github(?:\.com)?/){re.escape(old)}(?![\w-])", rf"\g<1>{slug}", text)
+        if new != text:
+            path.write_text(new)
+            changed.append(path)
+    return changed
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run_ = commands.add_parser("run", help="execute and write back")
+    check_ = commands.add_parser("check", help="execute copies with another seed")
+    check_.add_argument("--seed", type=int, default=1)
+    check_.add_argument("--out", type=Path, default=ROOT / "build" / "papermill")
+    for command in (run_, check_):
+        command.add_argument("notebooks", nargs="*", help="01, 03_vae_training, …; or all")
+    slug = commands.add_parser("slug", help="rename the repository everywhere")
+    slug.add_argument("slug", help="owner/name")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "run":
+            return run(options.notebooks)
+        if options.command == "check":
+            return check(options.notebooks, options.seed, options.out)
+        for path in rename(options.slug):
+            print(path.relative_to(ROOT))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
