@@ -289,7 +289,7 @@ def scores(
     A mean below its panel's floor is drawn as an arrow at the floor, with its number.
     """
     models, columns = list(table), list(next(iter(table.values())))
-    figure = Figure(figsize=(9.5, 0.8 + 0.27 * len(models)), layout="constrained")
+    figure = Figure(figsize=(10, 0.8 + 0.27 * len(models)), layout="constrained")
     axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     for ax, column in zip(axes, columns, strict=True):
         floor = (floors or {}).get(column, -np.inf)
@@ -304,6 +304,7 @@ def scores(
         ax.axvline(first, color=COLOURS["truth"], lw=1, zorder=0)
         ax.set(title=column, yticks=range(len(models)))
         ax.grid(axis="y", color="0.93")
+        ax.margins(x=0.12)
     axes[0].set_yticks(range(len(models)), models)
     axes[0].invert_yaxis()
     return figure

@@ -1,5 +1,9 @@
 """What several test files share: random graphs, random flows, tiny worlds and models."""
 
+import importlib.util
+import sys
+from pathlib import Path
+
 import networkx as nx
 import pytest
 import torch
@@ -141,3 +145,14 @@ def pictures():
         return torch.rand(n, *shape, generator=torch.Generator().manual_seed(seed))
 
     return draw
+
+
+@pytest.fixture(scope="session")
+def tool():
+    """``tools/notebooks.py``, which is no part of the package."""
+    path = Path(__file__).parent.parent / "tools" / "notebooks.py"
+    spec = importlib.util.spec_from_file_location("notebooks_tool", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module

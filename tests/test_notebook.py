@@ -65,3 +65,73 @@ def test_explore_without_sliders_is_still_a_picture(displayed, monkeypatch):
     monkeypatch.setenv("CAUFVAE_SLIDERS", "0")
     explore(draw, "Lines with low, middle and high slopes.", a=[1, 2], b=[3, 4])
     assert len(displayed) == 1
+
+
+# ------------------------------------------------------------ versions, style and corners
+
+
+def test_versions_outside_the_tested_range_are_named():
+    from caufvae_lite.notebook import TESTED, untested
+
+    inside = {name: first for name, (first, _) in TESTED.items()}
+    assert untested(inside) == []
+    for name, (_, end) in TESTED.items():
+        (line,) = untested({**inside, name: end})
+        assert name in line and end in line
+    assert untested({"torch": "2.9.1+cu128"}) and not untested({"torch": "2.11.0+cu128"})
+
+
+def test_style_sheet_has_the_colours_of_the_roles():
+    from matplotlib import style
+
+    from caufvae_lite.notebook import STYLE
+    from caufvae_lite.plots import COLOURS
+
+    with style.context(STYLE):
+        import matplotlib
+
+        cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
+    assert {f"#{colour.lstrip('#')}".lower() for colour in cycle} == {
+        c.lower() for c in COLOURS.values()
+    }
+
+
+def test_corners_are_all_combinations_of_ends():
+    from caufvae_lite.notebook import corners
+
+    found = corners(a=[1, 2, 3], b=[4, 5])
+    assert found == [{"a": a, "b": b} for a in (1, 3) for b in (4, 5)]
+
+
+def test_explore_tries_the_corners_when_asked_to(displayed, monkeypatch):
+    monkeypatch.setenv("CAUFVAE_SLIDERS", "0")
+
+    def fragile(a, b):
+        if (a, b) == (3, 6):
+            raise ArithmeticError("only here")
+        return draw(a, b)
+
+    alt = "Lines with low, middle and high slopes, side by side."
+    explore(fragile, alt, a=[1, 2, 3], b=[4, 5, 6])
+    monkeypatch.setenv("CAUFVAE_CORNERS", "1")
+    with pytest.raises(ArithmeticError, match="only here"):
+        explore(fragile, alt, a=[1, 2, 3], b=[4, 5, 6])
+
+
+def test_explore_says_what_it_needs(displayed):
+    alt = "Lines with low, middle and high slopes, side by side."
+    with pytest.raises(ValueError, match="two values"):
+        explore(draw, alt, a=[1], b=[1, 2])
+    with pytest.raises(ValueError, match="needs a control"):
+        explore(draw, alt)
+    with pytest.raises(TypeError, match="returned NoneType"):
+        explore(lambda a: None, alt, a=[1, 2])
+
+
+def test_wide_figures_are_stacked(displayed, monkeypatch):
+    from caufvae_lite.notebook import _small_multiples
+
+    wide, square = Figure(figsize=(9, 2)), Figure(figsize=(3, 3))
+    tall = _small_multiples([("a", wide)] * 3).get_size_inches()
+    flat = _small_multiples([("a", square)] * 3).get_size_inches()
+    assert tall[0] < tall[1] * 2 and flat[0] > flat[1] * 2
