@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from IPython.display import display
+from IPython.display import DisplayHandle, display
 from matplotlib import style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from caufvae_lite.history import History
 from caufvae_lite.training import choose_device
 from caufvae_lite.version import __version__
 
@@ -86,11 +87,24 @@ def show(figure: Figure, alt: str) -> None:
     The sentence is the output's ``text/plain``, so that screen readers, text diffs and
     tests get it as well.
     """
-    if len(alt.split()) < 5:
-        raise ValueError(
-            f"alt must be a sentence that says what to see in the figure; got {alt!r}."
-        )
+    _check_sentence(alt)
     display({"image/png": _png(figure), "text/plain": alt}, raw=True)
+
+
+def live(alt: str) -> Callable[[History], None]:
+    """A callback for ``fit(on_epoch=…)``: the loss curves, redrawn after every epoch."""
+    _check_sentence(alt)
+    handle: DisplayHandle | None = None
+
+    def redraw(history: History) -> None:
+        nonlocal handle
+        picture = {"image/png": _png(history.plot()), "text/plain": alt}
+        if handle is None:
+            handle = display(picture, raw=True, display_id=True)
+        else:
+            handle.update(picture, raw=True)
+
+    return redraw
 
 
 def explore(draw: Callable[..., Figure], alt: str, **controls: Sequence[Any]) -> None:
@@ -106,14 +120,10 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: Sequence[Any]) ->
     With ``CAUFVAE_CORNERS=1`` in the environment (as the tests have it) ``draw`` is also
     called at every combination of first and last values.
     """
-    for name, values in controls.items():
-        if len(values) < 2:
-            raise ValueError(f"{name} needs two values or more to explore: {list(values)}.")
-    if not controls:
-        raise ValueError("explore needs a control: name=[its values].")
+    _check_sentence(alt)
+    _check_controls(controls)
     if os.environ.get("CAUFVAE_CORNERS") == "1":
-        for corner in corners(**controls):
-            _figure(draw, corner)
+        _try_corners(draw, controls)
     middle = {name: values[len(values) // 2] for name, values in controls.items()}
     panels = []
     for name, values in controls.items():
@@ -137,17 +147,42 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: Sequence[Any]) ->
     }
 
     def redraw(_: Any) -> None:
-        image.value = _png(draw(**{name: s.value for name, s in sliders.items()}))
+        image.value = _png(_figure(draw, {name: s.value for name, s in sliders.items()}))
 
     for slider in sliders.values():
         slider.observe(redraw, names="value")
     display(widgets.VBox([*sliders.values(), image]))
 
 
+def _check_sentence(alt: str) -> None:
+    if not isinstance(alt, str) or len(alt.split()) < 5:
+        raise ValueError(
+            f"alt must be a sentence that says what to see in the figure; got {alt!r}."
+        )
+
+
+def _check_controls(controls: Mapping[str, Sequence[Any]]) -> None:
+    if not controls:
+        raise ValueError("explore needs a control: name=[its values].")
+    for name, values in controls.items():
+        if not hasattr(values, "__len__") or len(values) < 2:
+            raise ValueError(
+                f"{name} needs a list of two values or more to explore; got {values!r}."
+            )
+
+
 def corners(**controls: Sequence[Any]) -> list[dict[str, Any]]:
     """Every combination of each control's first and last value."""
     ends = [(values[0], values[-1]) for values in controls.values()]
     return [dict(zip(controls, chosen, strict=True)) for chosen in itertools.product(*ends)]
+
+
+def _try_corners(draw: Callable[..., Figure], controls: Mapping[str, Sequence[Any]]) -> None:
+    for corner in corners(**controls):
+        try:
+            _figure(draw, corner)
+        except Exception as error:
+            raise RuntimeError(f"draw fails at {corner}: {error!r}") from error
 
 
 def _figure(draw: Callable[..., Figure], parameters: dict[str, Any]) -> Figure:
@@ -169,7 +204,7 @@ def _png(figure: Figure) -> bytes:
 def _small_multiples(panels: list[tuple[str, Figure]]) -> Figure:
     """Three a line, so that each line shows one control; one a line where they are wide."""
     width, height = panels[0][1].get_size_inches()
-    across = 3 if width < 2 * height else 1
+    across = 3 if width <= 6 else 1  # inches
     lines = -(-len(panels) // across)
     cell = 9.0 / 3 if across == 3 else 8.0
     tall = cell * height / width + 0.3

@@ -142,8 +142,9 @@ def mechanism(
     figure = Figure(figsize=(5, 3), layout="constrained")
     ax = figure.subplots()
     ax.plot(x, law, color=COLOURS["truth"], lw=4, alpha=0.5, label="the law")
-    for (name, curve), style in zip(curves.items(), ("--", ":", "-."), strict=False):
-        ax.plot(x, curve, style, color=COLOURS["posterior"], label=name)
+    styles = (("--", "intervention"), (":", "posterior"), ("-.", "prior"), ("-", "data"))
+    for (name, curve), (stroke, role) in zip(curves.items(), styles, strict=False):
+        ax.plot(x, curve, stroke, lw=1.5, color=COLOURS[role], label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(frameon=False)
     return figure
@@ -252,19 +253,35 @@ def distributions(samples: Mapping[str, ArrayLike], xlabel: str) -> Figure:
     return figure
 
 
-def bars(answers: Mapping[str, ArrayLike], names: Sequence[str]) -> Figure:
-    """What was, what truly would have been, and what a model says, factor by factor."""
-    figure = Figure(figsize=(3.6, 2.6), layout="constrained")
+def bars(
+    groups: Mapping[str, ArrayLike],
+    names: Sequence[str],
+    ylabel: str = "",
+    roles: Sequence[str] = ("data", "truth", "intervention"),
+    limits: tuple[float, float] | None = None,
+) -> Figure:
+    """Numbers by name, groups side by side: ``{group: (d,)}``, one role a group."""
+    figure = Figure(figsize=(1.1 * len(names) + 1, 2.6), layout="constrained")
     ax = figure.subplots()
-    for k, (label, role) in enumerate(
-        zip(answers, ("data", "truth", "intervention"), strict=False)
-    ):
-        where = np.arange(len(names)) + 0.27 * (k - 1)
-        ax.bar(where, np.asarray(answers[label]), 0.25, color=COLOURS[role], label=label)
+    width = 0.84 / len(groups)
+    for k, ((label, values), role) in enumerate(zip(groups.items(), roles, strict=False)):
+        where = np.arange(len(names)) + width * (k - (len(groups) - 1) / 2)
+        ax.bar(where, np.asarray(values), 0.93 * width, color=COLOURS[role], label=label)
     ax.axhline(0, color="0.7", lw=0.8, zorder=0)
-    ax.set(ylim=(-2.2, 2.2))
-    ax.set_xticks(range(len(names)), names)
-    ax.legend(frameon=False, ncols=3)
+    ax.set_xticks(range(len(names)), [n.replace("_", "\n") for n in names])
+    ax.set(ylabel=ylabel, ylim=limits)
+    ax.legend(frameon=False, ncols=len(groups))
+    return figure
+
+
+def spread(answers: ArrayLike, truth: float, xlabel: str) -> Figure:
+    """Draws of one answer as a histogram, and the truth as a line."""
+    figure = Figure(figsize=(4.5, 2.4), layout="constrained")
+    ax = figure.subplots()
+    ax.hist(np.asarray(answers), 20, color=COLOURS["posterior"], alpha=0.6, label="answers")
+    ax.axvline(float(truth), color=COLOURS["truth"], lw=2, label="truth")
+    ax.set(xlabel=xlabel, ylabel="draws")
+    ax.legend(frameon=False)
     return figure
 
 

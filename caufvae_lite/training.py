@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -82,6 +83,7 @@ def fit(
     checkpoint: str | Path | None = None,
     resume: bool = False,
     progress: bool = True,
+    on_epoch: Callable[[History], object] | None = None,
 ) -> History:
     """Train ``model`` in place and leave it in its best state, in evaluation mode.
 
@@ -99,6 +101,8 @@ def fit(
         checkpoint: a ``.safetensors`` file, written after every epoch.
         resume: go on from ``checkpoint`` if it exists.
         progress: show a progress bar.
+        on_epoch: called with the history so far after every epoch, for instance
+            `caufvae_lite.notebook.live` to redraw its curves.
 
     Returns:
         losses and seconds, epoch by epoch.
@@ -187,6 +191,8 @@ def fit(
             )
             if checkpoint is not None and accelerator.is_main_process:
                 _store(checkpoint, settings, model, optimizer, best, history)
+            if on_epoch is not None and accelerator.is_main_process:
+                on_epoch(history)
     finally:
         bar.close()
         model.load_state_dict(best)
