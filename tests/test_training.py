@@ -343,3 +343,17 @@ def test_data_that_does_not_suit_the_model_is_refused(small_data, diamond):
 def test_two_rows_are_enough(small_data):
     history = train(new(small_data.graph), small_data.rows([0, 1]), epochs=1)
     assert math.isfinite(history.train[0]["total"])
+
+
+def test_on_epoch_sees_the_history_grow_and_stops_the_run_if_it_raises(small_data):
+    seen = []
+    history = train(new(small_data.graph), small_data, on_epoch=lambda h: seen.append(len(h)))
+    assert seen == [1, 2] and len(history) == 2
+
+    def stop(history):
+        raise KeyboardInterrupt
+
+    model = new(small_data.graph)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, small_data, on_epoch=stop)
+    assert not model.training
