@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from pathlib import Path
 
@@ -13,13 +12,24 @@ from IPython.core.inputtransformer2 import TransformerManager
 ROOT = Path(__file__).parent.parent
 TAGS = {"parameters", "skip-execution", "nbval-skip"}
 OPENING = ["title", "install", "parameters", "setup"]
-CLOSING = ["recap", "questions", "references"]
+CLOSING = {"recap": "## Recap", "questions": "## Test yourself", "references": "## References"}
 CARD = "| you will learn | you need | minutes on 2 CPU cores |"
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 COLAB = "https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb"
 NETWORK = re.compile(r"\b(urllib|urlopen|urlretrieve|requests|httpx?|wget|curl|socket)\b")
 MACHINE = re.compile(r"(?<![\w.])/(root|home|tmp|Users|usr|work|opt|var)/|[A-Z]:\\\\")
 LARGEST = 1_500_000  # bytes
+ADDRESSES = [
+    r"arxiv\.org/abs/\d{4}\.\d{4,5}(v\d+)?",
+    r"doi\.org/10\.\d{4,}/[\w./()-]+",
+    r"openreview\.net/forum\?id=[\w-]+",
+    r"proceedings\.mlr\.press/v\d+/\w+\.html",
+    r"(www\.)?jmlr\.org/papers/v\d+/[\w-]+\.html",
+    r"github\.com/[\w.-]+/[\w.-]+(/[\w./-]+)?",
+    r"colab\.research\.google\.com/(assets|github)/[\w./-]+",
+    r"(docs\.)?pytorch\.org/[\w./#-]*",
+    r"huggingface\.co/docs/[\w./#-]+",
+]
 
 
 def code(book):
@@ -43,6 +53,37 @@ def calls(cell) -> set[str]:
     return {f.id for f in found if isinstance(f, ast.Name)}
 
 
+def asserts(cell) -> bool:
+    """By the statement, or by a function such as ``torch.testing.assert_close``."""
+    nodes = list(ast.walk(tree(cell)))
+    names = [n.func.attr for n in nodes if isinstance(n, ast.Call) and hasattr(n.func, "attr")]
+    statement = any(isinstance(n, ast.Assert) for n in nodes)
+    return statement or any(name.startswith("assert_") for name in names)
+
+
+def texts(output) -> list[str]:
+    """What a reader of an output reads."""
+    data = output.get("data", {}).items()
+    return [output.get("text", "")] + [v for kind, v in data if kind.startswith("text/")]
+
+
+def titles(path: Path) -> list[tuple[int, str]]:
+    """Level and text of the headings of a notebook or of a Markdown file."""
+    if path.suffix != ".ipynb":
+        return levels(path.read_text("utf-8"))
+    return [title for cell in prose(read(path)) for title in levels(cell.source)]
+
+
+def levels(source: str) -> list[tuple[int, str]]:
+    text = re.sub(r"```.*?```", "", source, flags=re.DOTALL)
+    return [(len(marks), title) for marks, title in re.findall(r"^(#+) (.+)$", text, re.M)]
+
+
+def anchor(title: str) -> str:
+    """As GitHub makes them."""
+    return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
+
+
 def ids(book, name, slug, install):
     """Stable readable ids, unique, the opening and closing ones in place."""
     have = [cell.id for cell in book.cells]
@@ -50,8 +91,8 @@ def ids(book, name, slug, install):
     yield from (f"{i}: twice" for i in set(have) if have.count(i) > 1)
     if have[:4] != OPENING:
         yield f"opens with {have[:4]}, not {OPENING}"
-    if [i for i in have if i in CLOSING] != CLOSING:
-        yield f"does not close with {CLOSING}"
+    if have[-3:] != list(CLOSING):
+        yield f"closes with {have[-3:]}, not {list(CLOSING)}"
 
 
 def tags(book, name, slug, install):
@@ -112,7 +153,7 @@ def one_thing(book, name, slug, install):
             yield f"{cell.id}: defines and draws"
         if "NBVAL_CHECK_OUTPUT" in cell.source:
             printed = "".join(o.get("text", "") for o in cell.outputs)
-            if not any(isinstance(n, ast.Assert) for n in ast.walk(tree(cell))):
+            if not asserts(cell):
                 yield f"{cell.id}: is compared and asserts nothing"
             if not re.fullmatch(r"ok: .+\n", printed):
                 yield f"{cell.id}: does not print one line 'ok: …'"
@@ -125,7 +166,7 @@ def figures(book, name, slug, install):
     seen = set()
     for cell in code(book):
         for output in cell.outputs:
-            if "image/png" not in output.get("data", {}):
+            if not any(kind.startswith("image/") for kind in output.get("data", {})):
                 continue
             alt = output["data"].get("text/plain", "")
             if len(alt.split()) < 8 or not re.match(r"[A-Z0-9].*\.$", alt, re.DOTALL):
@@ -154,12 +195,12 @@ def outputs(book, name, slug, install):
 
 def portable(book, name, slug, install):
     """No path of a machine, no network, and small."""
-    text = json.dumps(book, ensure_ascii=False)
-    if len(text) > LARGEST:
-        yield f"{len(text):,} bytes, more than {LARGEST:,}"
+    size = len(nbformat.writes(book).encode())
+    if size > LARGEST:
+        yield f"{size:,} bytes, more than {LARGEST:,}"
     for cell in book.cells:
-        words = cell.source + "".join(o.get("text", "") for o in cell.get("outputs", []))
-        if MACHINE.search(words):
+        words = [cell.source, *(text for o in cell.get("outputs", []) for text in texts(o))]
+        if any(MACHINE.search(text) for text in words):
             yield f"{cell.id}: a path of a machine"
         if cell.cell_type == "code" and cell.id != "install" and NETWORK.search(cell.source):
             yield f"{cell.id}: touches the network"
@@ -167,34 +208,60 @@ def portable(book, name, slug, install):
 
 def headings(book, name, slug, install):
     """One title, then levels without a jump."""
-    levels = []
-    for cell in prose(book):
-        text = re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL)
-        levels += [len(mark) for mark in re.findall(r"^(#+) ", text, re.MULTILINE)]
-    if levels[:1] != [1] or 1 in levels[1:]:
+    depths = [depth for cell in prose(book) for depth, _ in levels(cell.source)]
+    if depths[:1] != [1] or 1 in depths[1:]:
         yield "not one title"
-    if any(b - a > 1 for a, b in zip(levels, levels[1:])):  # noqa: B905, RUF007
-        yield f"headings jump: {levels}"
+    if any(b - a > 1 for a, b in zip(depths, depths[1:])):  # noqa: B905, RUF007
+        yield f"headings jump: {depths}"
 
 
 def links(book, name, slug, install):
-    """Every link leads to a file that is there, or is a well-formed address."""
+    """Every link leads to a file and heading that are there, or to a well-formed address."""
+    own = [title for cell in prose(book) for _, title in levels(cell.source)]
     for cell in prose(book):
-        for target in re.findall(r"\]\(([^)\s]+)\)", cell.source):
+        for address in re.findall(r"https?://[^\s<>\]\"']*[^\s<>\]\"'.,;:)]", cell.source):
+            if not any(re.fullmatch(f"https://{form}", address) for form in ADDRESSES):
+                yield f"{cell.id}: {address} has none of the forms in ADDRESSES"
+        targets = re.findall(r"\]\(([^)\s]*)\)", cell.source)
+        targets += re.findall(r"(?:src|href)=[\"']([^\"']*)", cell.source)
+        for target in targets:
             if re.match(r"https?:", target):
-                if not re.fullmatch(r"https://[\w.-]+\.\w+(/[\w./%()#?=&-]*)?", target):
-                    yield f"{cell.id}: {target} is no address"
-            elif not (ROOT / "notebooks" / target.partition("#")[0]).is_file():
+                continue
+            file, _, part = target.partition("#")
+            path = ROOT / "notebooks" / file
+            if file and not path.is_file():
                 yield f"{cell.id}: {target} is not there"
-        for number in re.findall(r"[Nn]otebooks? (\d\d)", cell.source):
-            if not list((ROOT / "notebooks").glob(f"{number}_*.ipynb")):
-                yield f"{cell.id}: there is no notebook {number}"
+            elif part and part not in map(
+                anchor, [t for _, t in titles(path)] if file else own
+            ):
+                yield f"{cell.id}: no heading makes the anchor of {target!r}"
+            elif not file and not part:
+                yield f"{cell.id}: a link without a target"
+
+
+def references(book, name, slug, install):
+    """Notebooks and sections that the prose names by number exist."""
+    own = {t.split(" ·")[0] for c in prose(book) for d, t in levels(c.source) if d == 2}
+    for cell in prose(book):
+        for numbers in re.findall(
+            r"[Nn]otebooks? (\d\d(?:(?:, | and | to )\d\d)*)", cell.source
+        ):
+            for number in re.findall(r"\d\d", numbers):
+                if not list((ROOT / "notebooks").glob(f"{number}_*.ipynb")):
+                    yield f"{cell.id}: there is no notebook {number}"
+        for number in re.findall(r"[Ss]ection (\d+)(?! of)", cell.source):
+            if number not in own:
+                yield f"{cell.id}: there is no section {number}"
 
 
 def ending(book, name, slug, install):
     """Five bullets, three to five questions with folded answers, references."""
     by_id = {cell.id: cell.source for cell in book.cells}
-    recap = re.findall(r"^\* ", by_id.get("recap", ""), re.MULTILINE)
+    for i, heading in CLOSING.items():
+        first, _, rest = by_id.get(i, "").partition("\n")
+        if not first.startswith(heading) or not rest.strip():
+            yield f"{i}: is not headed {heading!r}, or is empty"
+    recap = re.findall(r"^[*-] \S", by_id.get("recap", ""), re.MULTILINE)
     if len(recap) != 5:
         yield f"recap: {len(recap)} bullets, not 5"
     questions = by_id.get("questions", "")
@@ -202,13 +269,15 @@ def ending(book, name, slug, install):
     if len(set(marks)) != 1 or not 3 <= marks[0] <= 5:
         yield f"questions: {marks[0]} answers, or tags that do not pair: {marks}"
     for part in questions.split("<details>")[1:]:
+        if not re.search(r"<summary>\s*\S[^<]*</summary>", part):
+            yield "questions: a summary that asks nothing"
         if not re.search(r"</summary>\n\n.+\n</details>", part, re.DOTALL):
             yield "questions: an answer needs a blank line before it, or GitHub shows it raw"
 
 
 RULES = [
     ids, tags, badge, install_cell, card, length, one_thing, figures, outputs, portable,
-    headings, links, ending,
+    headings, links, references, ending,
 ]  # fmt: skip
 
 

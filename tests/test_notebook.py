@@ -36,9 +36,10 @@ def test_show_publishes_png_with_its_sentence(displayed):
     assert displayed[0]["image/png"].startswith(b"\x89PNG")
 
 
-def test_show_refuses_a_label_for_a_sentence():
+@pytest.mark.parametrize("alt", ["a line", "", None])
+def test_show_refuses_a_label_for_a_sentence(alt):
     with pytest.raises(ValueError, match="sentence"):
-        show(draw(1, 2), alt="a line")
+        show(draw(1, 2), alt=alt)
 
 
 def test_explore_draws_small_multiples_and_sliders_redraw(displayed, monkeypatch):
@@ -114,14 +115,17 @@ def test_explore_tries_the_corners_when_asked_to(displayed, monkeypatch):
     alt = "Lines with low, middle and high slopes, side by side."
     explore(fragile, alt, a=[1, 2, 3], b=[4, 5, 6])
     monkeypatch.setenv("CAUFVAE_CORNERS", "1")
-    with pytest.raises(ArithmeticError, match="only here"):
+    with pytest.raises(RuntimeError, match=r"\{'a': 3, 'b': 6\}.*only here"):
         explore(fragile, alt, a=[1, 2, 3], b=[4, 5, 6])
 
 
 def test_explore_says_what_it_needs(displayed):
     alt = "Lines with low, middle and high slopes, side by side."
-    with pytest.raises(ValueError, match="two values"):
-        explore(draw, alt, a=[1], b=[1, 2])
+    for few in ([], [1], 1, None):
+        with pytest.raises(ValueError, match="a needs a list of two values"):
+            explore(draw, alt, a=few, b=[1, 2])
+    with pytest.raises(ValueError, match="sentence"):
+        explore(draw, "a line", a=[1, 2], b=[1, 2])
     with pytest.raises(ValueError, match="needs a control"):
         explore(draw, alt)
     with pytest.raises(TypeError, match="returned NoneType"):
@@ -135,3 +139,28 @@ def test_wide_figures_are_stacked(displayed, monkeypatch):
     tall = _small_multiples([("a", wide)] * 3).get_size_inches()
     flat = _small_multiples([("a", square)] * 3).get_size_inches()
     assert tall[0] < tall[1] * 2 and flat[0] > flat[1] * 2
+
+
+def test_live_draws_once_and_updates(monkeypatch):
+    from caufvae_lite import History
+    from caufvae_lite.notebook import live
+
+    calls = []
+
+    class Handle:
+        def update(self, picture, raw):
+            calls.append(("update", picture))
+
+    def display(picture, raw, display_id):
+        calls.append(("display", picture))
+        return Handle()
+
+    monkeypatch.setattr("caufvae_lite.notebook.display", display)
+    redraw = live(alt="Four loss terms that fall over the epochs.")
+    terms = dict.fromkeys(("reconstruction", "kl", "supervision", "label_likelihood"), 1.0)
+    history = History([{**terms, "total": 4.0}], [{**terms, "total": 4.0}], [1.0], 0)
+    for _ in range(3):
+        redraw(history)
+    assert [kind for kind, _ in calls] == ["display", "update", "update"]
+    assert calls[-1][1]["image/png"].startswith(b"\x89PNG")
+    assert calls[-1][1]["text/plain"] == "Four loss terms that fall over the epochs."

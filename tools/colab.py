@@ -1,9 +1,9 @@
-"""Would the notebooks run in Colab? ``python tools/colab.py`` asks without Colab.
+"""Would the notebooks run in Colab? ``python tools/colab.py [notebook …]`` asks without Colab.
 
 It builds an environment with Colab's versions (``constraints/colab.txt``, torch from the
 build at hand), builds our wheel, runs the notebooks' own install cell there, proves that no
-package that was there changed version, and then runs notebooks 01, 02 and 05 on the
-*installed* wheel, far from the checkout.
+package that was there changed version, and then runs the notebooks (01, 02 and 05 if none is
+named) on the *installed* wheel, far from the checkout.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "colab"
 PINS = ROOT / "constraints" / "colab.txt"
 NOTEBOOKS = ("01_flows", "02_causal_masking", "05_interventions")
+BUDGET = 300  # seconds on two quiet cores
+SHOWN = ("torch", "numpy", "matplotlib", "ipython", "ipywidgets")
+STAMP = BUILD / "pins.txt"  # what the environment was built from
 PYTHON = BUILD / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
 
 
@@ -34,14 +37,15 @@ def torch_pin() -> str:
 
 def build_environment() -> None:
     """Colab's versions in ``build/colab/venv``; kept while the pins stay the same."""
-    stamp, wanted = BUILD / "pins.txt", f"{torch_pin()}\n{PINS.read_text()}"
-    if stamp.is_file() and stamp.read_text() == wanted:
+    wanted = f"{sys.version}\n{torch_pin()}\n{PINS.read_text()}"
+    if STAMP.is_file() and STAMP.read_text() == wanted:
         return
+    STAMP.unlink(missing_ok=True)
     shutil.rmtree(BUILD / "venv", ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", BUILD / "venv"], check=True)
     install = [str(PYTHON), "-m", "pip", "install", "--quiet"]
     subprocess.run([*install, torch_pin(), "-r", str(PINS)], check=True)
-    stamp.write_text(wanted)
+    STAMP.write_text(wanted)
 
 
 def build_wheel() -> Path:
@@ -62,9 +66,7 @@ def packages() -> dict[str, str]:
         [PYTHON, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    return {
-        p["name"].lower().replace("_", "-"): p["version"] for p in json.loads(listed.stdout)
-    }
+    return {canonical(p["name"]): p["version"] for p in json.loads(listed.stdout)}
 
 
 def canonical(name: str) -> str:
@@ -79,11 +81,31 @@ def pins() -> dict[str, str]:
     return {canonical(name): version for name, version in pairs}
 
 
-def execute(book: nbformat.NotebookNode, folder: Path, name: str, wheel: Path) -> None:
-    """Run a notebook in the environment's own kernel, in ``folder``."""
-    path = folder / f"{name}.ipynb"
-    nbformat.write(book, path)
+def complaints(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """What the install cell did besides adding our package, and what is not as pinned."""
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        old, new = before.get(name, "absent"), after.get(name, "absent")
+        if old != new and name != "caufvae-lite":
+            found.append(f"the install cell changed {name}: {old} before, {new} after")
+    if "caufvae-lite" not in after:
+        found.append("the install cell did not install caufvae-lite")
+    for name, version in pins().items():
+        if after.get(name) != version:
+            found.append(f"{name} is {after.get(name, 'absent')}, Colab has {version}")
+    return found
+
+
+def execute(book: nbformat.NotebookNode, folder: Path, name: str, wheel: Path) -> bool:
+    """Run a notebook in the environment's own kernel, in ``folder``; did it succeed?
+
+    A last cell asserts that the package came from the environment, not from a checkout.
+    """
+    look = "import caufvae_lite, sys\nassert caufvae_lite.__file__.startswith(sys.prefix)"
+    book.cells.append(nbformat.v4.new_code_cell(look))
+    nbformat.write(book, folder / f"{name}.ipynb")
     environment = {**os.environ, "CAUFVAE_SOURCE": str(wheel), "CAUFVAE_SLIDERS": "1"}
+    environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # ipykernel's debugger is talkative
     environment.pop("PYTHONPATH", None)
     environment["JUPYTER_PATH"] = str(BUILD / "venv" / "share" / "jupyter")
     code = (
@@ -92,53 +114,63 @@ def execute(book: nbformat.NotebookNode, folder: Path, name: str, wheel: Path) -
         "book = nbformat.read(sys.argv[1], as_version=4)\n"
         "NotebookClient(book, timeout=900, kernel_name='python3').execute()\n"
     )
-    subprocess.run([PYTHON, "-c", code, path], check=True, cwd=folder, env=environment)
+    command: list[str | Path] = [PYTHON, "-c", code, folder / f"{name}.ipynb"]
+    return subprocess.run(command, cwd=folder, env=environment).returncode == 0
 
 
-def install_cell(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A notebook of the install cell alone, and of a look at what it brought."""
-    cell = next(c for c in book.cells if c.id == "install")
-    look = nbformat.v4.new_code_cell(
-        "import caufvae_lite, sys\nassert caufvae_lite.__file__.startswith(sys.prefix)"
+def install_cell(path: Path) -> nbformat.NotebookNode:
+    """A notebook of the install cell alone."""
+    cells = nbformat.read(path, as_version=4).cells
+    return nbformat.v4.new_notebook(cells=[c for c in cells if c.id == "install"])
+
+
+def install(path: Path, folder: Path) -> Path:
+    """Run the install cell of the notebook at ``path``; the wheel that it installed.
+
+    Raises:
+        RuntimeError: the cell fails, or did more than add our package.
+    """
+    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check"]
+    subprocess.run([*pip, "uninstall", "-y", "-qq", "caufvae-lite"], check=True)
+    wheel, before = build_wheel(), packages()
+    if not execute(install_cell(path), folder, "install", wheel):
+        raise RuntimeError("The install cell fails with Colab's versions, see above.")
+    found = complaints(before, after := packages())
+    if found:
+        STAMP.unlink(missing_ok=True)  # the next run starts from a clean environment
+        raise RuntimeError("\n".join(found))
+    print(
+        f"the install cell added caufvae-lite {after['caufvae-lite']}, changed none of "
+        f"{len(before)} packages; {len(pins())} pins hold: "
+        + ", ".join(f"{name} {after[name]}" for name in SHOWN),
+        flush=True,
     )
-    return nbformat.v4.new_notebook(cells=[cell, look])
+    return wheel
 
 
-def main() -> int:
+def main(paths: list[Path]) -> int:
     started = time.perf_counter()
     BUILD.mkdir(parents=True, exist_ok=True)
     build_environment()
     print(f"Colab's versions: ready after {time.perf_counter() - started:.0f} s", flush=True)
-    pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check"]
-    subprocess.run([*pip, "uninstall", "-y", "--quiet", "caufvae-lite"], check=True)
-    wheel, before = build_wheel(), packages()
-    books = {
-        path.stem: nbformat.read(path, as_version=4)
-        for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
-        if path.stem in NOTEBOOKS
-    }
+    failed = []
     with tempfile.TemporaryDirectory() as elsewhere:
         folder = Path(elsewhere)
-        execute(install_cell(next(iter(books.values()))), folder, "install", wheel)
-        after = packages()
-        names = before.keys() | after.keys()
-        changed = {name for name in names if before.get(name) != after.get(name)}
-        unlike = {n: after.get(n) for n, version in pins().items() if after.get(n) != version}
-        if changed != {"caufvae-lite"} or unlike:
-            print(f"The install cell changed {changed}; unpinned: {unlike}", file=sys.stderr)
+        try:
+            wheel = install(paths[0], folder)
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
             return 1
-        print(f"the install cell added caufvae-lite and changed none of {len(before)} packages")
-        for name, book in books.items():
+        for path in paths:
             since = time.perf_counter()
-            try:
-                execute(book, folder, name, wheel)
-            except subprocess.CalledProcessError:
-                print(f"{name} fails with Colab's versions, see above.", file=sys.stderr)
-                return 1
-            print(f"{name}: runs, {time.perf_counter() - since:.0f} s", flush=True)
-    print(f"ok, {time.perf_counter() - started:.0f} s in all")
-    return 0
+            good = execute(nbformat.read(path, as_version=4), folder, path.stem, wheel)
+            verdict = "runs" if good else "FAILS, see above"
+            print(f"{path.stem}: {verdict}, {time.perf_counter() - since:.0f} s", flush=True)
+            failed += [] if good else [path.stem]
+    print(f"{time.perf_counter() - started:.0f} s in all; the budget is {BUDGET} s")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    named = [Path(argument).resolve() for argument in sys.argv[1:]]
+    sys.exit(main(named or [ROOT / "notebooks" / f"{name}.ipynb" for name in NOTEBOOKS]))

@@ -1,9 +1,9 @@
 """Execute, check and rewrite the notebooks: ``python tools/notebooks.py run | check | slug``.
 
-``run`` executes them from fresh kernels and writes them back with their outputs, their card's
-minutes and the README's; ``check`` executes copies with another seed, by papermill, and
-reports seconds and memory beside the budgets; ``slug`` names the repository anew in every
-badge and install cell.
+``run`` executes them from fresh kernels and writes them back with their outputs, the one text
+of the install cell, and the minutes that it took, in the card and in the README; ``check``
+executes copies with another seed, by papermill, and reports seconds and memory beside the
+budgets; ``slug`` names the repository anew in every badge and install cell.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 900  # seconds
-BUDGET, SERIES_BUDGET = 180, 540  # seconds on two quiet cores: one notebook, and 01 to 05
+BUDGET = 180  # seconds on two quiet cores, a notebook
+SERIES_BUDGETS = {"01 to 05": 540, "all": 900}
 STALL = 5  # shared machines stall: only so many times the budget is a failure
 SLUG = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+BAR = re.compile(r"\d+%\|.*\||\d+\S* \[\d\d:\d\d")  # a line of tqdm, with a total or without
 
 INSTALL = """\
 # On Colab this installs the package; what Colab already brings is left as it is.
@@ -93,7 +95,7 @@ def named(prefixes: list[str], root: Path = ROOT) -> list[Path]:
         return every
     found = []
     for prefix in prefixes:
-        matching = [p for p in every if p.stem.startswith(prefix.removesuffix(".ipynb"))]
+        matching = [p for p in every if p.stem.startswith(Path(prefix).stem)]
         if not matching:
             raise ValueError(
                 f"No notebook starts with {prefix!r}; there are {[p.stem for p in every]}."
@@ -114,9 +116,13 @@ def run(prefixes: list[str], root: Path = ROOT) -> int:
     """Execute in place. A notebook that fails is left as it was. Returns the exit status."""
     failed = 0
     for path in named(prefixes, root):
+        before = path.read_bytes()
         book = nbformat.read(path, as_version=4)
+        set_install(book, root)
         with measured() as cost:
             error = execute(book, path.parent, path.stem)
+        if not error and path.read_bytes() != before:
+            error = "somebody changed it meanwhile; run it again."
         if error:
             print(f"{path.name}: {error}\nThe file is left as it was.", file=sys.stderr)
             failed += 1
@@ -132,8 +138,13 @@ def run(prefixes: list[str], root: Path = ROOT) -> int:
 
 
 def execute(book: nbformat.NotebookNode, folder: Path, name: str) -> str:
-    """Run every cell in a fresh kernel, with a progress bar; the error, or nothing."""
-    os.environ["CAUFVAE_SLIDERS"] = "0"
+    """Run every cell in a fresh kernel, with a progress bar; the error, or nothing.
+
+    What is committed is what a reader gets: a ``SEED`` or the like of this shell is not seen.
+    """
+    ours = {"SEED", "DEVICE", "OUT", "CAUFVAE_CORNERS"}
+    environment = {k: v for k, v in os.environ.items() if k not in ours}
+    environment["CAUFVAE_SLIDERS"] = "0"
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     with tqdm(total=len(code), desc=name, unit="cell", file=sys.stderr) as bar:
         client = NotebookClient(
@@ -145,7 +156,7 @@ def execute(book: nbformat.NotebookNode, folder: Path, name: str) -> str:
             on_cell_executed=lambda **_: bar.update(),
         )
         try:
-            client.execute()
+            client.execute(env=environment)
         except (CellExecutionError, DeadKernelError, TimeoutError) as error:
             where = next((c.id for c in code if _failed(c)), "a cell that never ended")
             return f"cell {where!r} failed.\n{error}"
@@ -157,10 +168,17 @@ def _failed(cell: nbformat.NotebookNode) -> bool:
 
 
 def clean(book: nbformat.NotebookNode) -> None:
-    """Drop what differs from run to run or machine to machine, and progress bars."""
+    """Drop what differs from run to run or machine to machine, and progress bars.
+
+    Warnings stay, to be seen and mended.
+    """
     for cell in book.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
+            merge_streams(cell)
+            for output in cell.outputs:
+                if _stream(output) == "stderr":
+                    output.text = without_bars(output.text)
             cell.outputs = [o for o in cell.outputs if not _passing(o)]
             merge_streams(cell)
     book.metadata.pop("widgets", None)
@@ -170,9 +188,20 @@ def clean(book: nbformat.NotebookNode) -> None:
     book.metadata["language_info"] = {"name": "python"}
 
 
+def without_bars(text: str) -> str:
+    """The lines of ``text`` that are no state of a progress bar."""
+    lines = [line for line in re.split(r"[\r\n]", text) if line.strip()]
+    return "".join(f"{line}\n" for line in lines if not BAR.search(line))
+
+
+def _stream(output: nbformat.NotebookNode) -> str:
+    """``stdout`` or ``stderr``; nothing if it is no text stream."""
+    return output.name if output.output_type == "stream" else ""
+
+
 def _passing(output: nbformat.NotebookNode) -> bool:
-    stderr = output.output_type == "stream" and output.name == "stderr"
-    return stderr or WIDGET_VIEW in output.get("data", {})
+    empty = bool(_stream(output)) and not output.text
+    return empty or WIDGET_VIEW in output.get("data", {})
 
 
 def merge_streams(cell: nbformat.NotebookNode) -> None:
@@ -180,31 +209,38 @@ def merge_streams(cell: nbformat.NotebookNode) -> None:
     merged: list[nbformat.NotebookNode] = []
     for output in cell.outputs:
         last = merged[-1] if merged else None
-        if last and output.output_type == last.output_type == "stream":
+        if last and _stream(output) and _stream(output) == _stream(last):
             last.text += output.text
         else:
             merged.append(output)
     cell.outputs = merged
 
 
+def set_install(book: nbformat.NotebookNode, root: Path = ROOT) -> None:
+    """Give the install cell, where there is one, its one text."""
+    for cell in book.cells:
+        if cell.id == "install":
+            cell.source = INSTALL.format(slug=current_slug(root))
+
+
 def record(name: str, cost: Cost, root: Path = ROOT) -> None:
     """Note seconds and memory in ``notebooks/measured.json``."""
     path = root / "notebooks" / "measured.json"
-    known = json.loads(path.read_text()) if path.is_file() else {}
+    known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
     known[name] = {"seconds": round(cost.seconds), "peak_mb": round(cost.peak_mb)}
-    path.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n")
+    path.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def set_minutes(book: nbformat.NotebookNode, name: str, text: str, root: Path = ROOT) -> None:
     """Write the minutes into the notebook's card and into the README's itinerary."""
-    title = book.cells[0]
+    title = book.cells[0]  # its last line is the card's
     title.source = re.sub(r"\| [^|\n]* \|$", f"| {text} |", title.source)
     readme = root / "README.md"
     row = re.compile(rf"^(\|.*\(notebooks/{name}\.ipynb\).*\|)[^|\n]*\|$", re.MULTILINE)
-    old = readme.read_text()
+    old = readme.read_text("utf-8")
     new = row.sub(rf"\g<1> {text} |", old)
     if new != old:
-        readme.write_text(new)
+        readme.write_text(new, "utf-8")
 
 
 # ----------------------------------------------------------------------------------- check
@@ -238,14 +274,18 @@ def check(prefixes: list[str], seed: int, out: Path, root: Path = ROOT) -> int:
         report[path.stem] = {
             "seconds": round(cost.seconds), "peak_mb": round(cost.peak_mb), "error": error,
         }  # fmt: skip
-    (out / "report.json").write_text(json.dumps({"seed": seed, **report}, indent=2))
+    (out / "report.json").write_text(json.dumps({"seed": seed, **report}, indent=2), "utf-8")
     print(f"\nseed {seed:<17} seconds  budget  peak MB")
     for name, row in report.items():
         verdict = "FAILED" if row["error"] else ""
         print(f"{name:<22} {row['seconds']:7}  {BUDGET:6}  {row['peak_mb']:7}  {verdict}")
-    total = sum(row["seconds"] for row in report.values())
-    print(f"{'in all':<22} {total:7}  {SERIES_BUDGET:6}")
     failures = {name: row["error"] for name, row in report.items() if row["error"]}
+    for series, budget in SERIES_BUDGETS.items():
+        last = series[-2:] if series != "all" else "99"
+        total = sum(row["seconds"] for name, row in report.items() if name[:2] <= last)
+        print(f"{series:<22} {total:7}  {budget:6}")
+        if total > STALL * budget:
+            failures[series] = f"took {total} s, over {STALL} times the budget of {budget} s"
     for name, error in failures.items():
         print(f"\n{name} with seed {seed}: {error}", file=sys.stderr)
     return 1 if failures else 0
@@ -256,7 +296,7 @@ def check(prefixes: list[str], seed: int, out: Path, root: Path = ROOT) -> int:
 
 def current_slug(root: Path = ROOT) -> str:
     """``owner/name``, from pyproject.toml: the one place where it is kept."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
     return project["urls"]["Repository"].removeprefix("https://github.com/")
 
 
@@ -275,10 +315,10 @@ def rename(slug: str, root: Path = ROOT) -> list[Path]:
     for path in files:
         if not path.is_file():
             continue
-        text = path.read_text()
+        text = path.read_text("utf-8")
         new = re.sub(rf"(github(?:\.com)?/){re.escape(old)}(?![\w-])", rf"\g<1>{slug}", text)
         if new != text:
-            path.write_text(new)
+            path.write_text(new, "utf-8")
             changed.append(path)
     return changed
 
@@ -300,8 +340,11 @@ def main(arguments: list[str] | None = None) -> int:
             return run(options.notebooks)
         if options.command == "check":
             return check(options.notebooks, options.seed, options.out)
-        for path in rename(options.slug):
-            print(path.relative_to(ROOT))
+        changed = rename(options.slug)
+        for path in changed:
+            print(f"renamed in {path.relative_to(ROOT)}")
+        if not changed:
+            print(f"It is {options.slug} everywhere already.")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
