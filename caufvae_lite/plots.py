@@ -162,6 +162,7 @@ def moving_mass(
     slab = np.minimum((mass / mass[-1] * slabs).astype(int), slabs - 1)
     figure = Figure(figsize=(9, 2.7), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
+    top = 1.05 * max(p.max(), q.max())
     middle.plot(e, z, color=COLOURS["data"])
     middle.set(xlabel="noise ε", ylabel="factor z", title="z = f(ε)")
     for ax, x, height, role, name in (
@@ -169,7 +170,7 @@ def moving_mass(
         (right, z, q, "factor", "factor z"),
     ):
         ax.plot(x, height, color=COLOURS[role])
-        ax.set(xlabel=name, ylabel="density", ylim=(0, None), title=f"density of the {name}")
+        ax.set(xlabel=name, ylabel="density", ylim=(0, top), title=f"density of the {name}")
         for k in range(slabs):
             ax.fill_between(
                 x, height, where=slab == k, color=COLOURS[role], alpha=(0.25, 0.6)[k % 2], lw=0
