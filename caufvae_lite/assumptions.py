@@ -78,8 +78,8 @@ class LabelReadingCauFVAE(CauFVAE):
     """Its encoder reads the labels beside the picture, as it can in training only.
 
     h(x, u) = h(x) + W u for labelled training rows, and h(x) when there is no label. The
-    published formulation conditions its encoder on labels; this is the nearest to it that
-    can be asked about a new picture at all.
+    published encoder probably reads labels (our reconstruction of it); this linear shortcut
+    is a simple relative of it that can be asked about a new picture at all.
     """
 
     def __init__(self, graph: CausalGraph, *args, **kwargs):
