@@ -29,6 +29,7 @@ from caufvae_lite.history import History
 from caufvae_lite.metrics import drift, r2
 from caufvae_lite.training import fit
 from caufvae_lite.worlds import Pendulum
+from caufvae_lite.worlds.pendulum import BOTTOM, TOP
 
 IMAGE_SIZE = 32
 EPOCHS = 8
@@ -71,7 +72,7 @@ class CloudedPendulum(Pendulum):
     @property
     def hidden_rows(self) -> int:
         """How many rows of pixels, from the top, the cloud covers."""
-        return round((21.0 - CLOUD) / 22.0 * self.image_size)
+        return round((TOP - CLOUD) / (TOP - BOTTOM) * self.image_size)
 
 
 class LabelReadingCauFVAE(CauFVAE):

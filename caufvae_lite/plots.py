@@ -135,21 +135,6 @@ def graph_and_matrices(
     return figure
 
 
-def mechanism(
-    x: ArrayLike, law: ArrayLike, curves: Mapping[str, ArrayLike], xlabel: str, ylabel: str
-) -> Figure:
-    """Learned mechanisms (dashed, dotted, …) over the law they should have learned."""
-    figure = Figure(figsize=(5, 3), layout="constrained")
-    ax = figure.subplots()
-    ax.plot(x, law, color=COLOURS["truth"], lw=4, alpha=0.5, label="the law")
-    styles = (("--", "intervention"), (":", "posterior"), ("-.", "prior"), ("-", "data"))
-    for (name, curve), (stroke, role) in zip(curves.items(), styles, strict=False):
-        ax.plot(x, curve, stroke, lw=1.5, color=COLOURS[role], label=name)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(frameon=False)
-    return figure
-
-
 def moving_mass(
     noise: ArrayLike, before: ArrayLike, factor: ArrayLike, after: ArrayLike, slabs: int = 10
 ) -> Figure:
@@ -286,11 +271,19 @@ def spread(answers: ArrayLike, truth: float, xlabel: str) -> Figure:
     return figure
 
 
-def curves(x: ArrayLike, lines: Mapping[str, ArrayLike], xlabel: str, ylabel: str) -> Figure:
-    """A few lines over one axis, told apart by colour and by stroke."""
+def curves(
+    x: ArrayLike,
+    lines: Mapping[str, ArrayLike],
+    xlabel: str,
+    ylabel: str,
+    law: ArrayLike | None = None,
+) -> Figure:
+    """Lines over one axis, told apart by colour and stroke; ``law``, broad, under them."""
     figure = Figure(figsize=(5, 2.8), layout="constrained")
     ax = figure.subplots()
-    styles = (("noise", ":"), ("prior", "--"), ("posterior", "-"), ("truth", "-."))
+    if law is not None:
+        ax.plot(x, law, color=COLOURS["truth"], lw=5, alpha=0.5, label="the law")
+    styles = (("noise", ":"), ("prior", "--"), ("posterior", "-"), ("intervention", "-."))
     for (name, y), (role, stroke) in zip(lines.items(), styles, strict=False):
         ax.plot(x, y, stroke, lw=2, color=COLOURS[role], label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)

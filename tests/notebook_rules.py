@@ -17,7 +17,7 @@ CARD = "| you will learn | you need | minutes on 2 CPU cores |"
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 COLAB = "https://colab.research.google.com/github/{slug}/blob/main/notebooks/{name}.ipynb"
 NETWORK = re.compile(r"\b(urllib|urlopen|urlretrieve|requests|httpx?|wget|curl|socket)\b")
-MACHINE = re.compile(r"(?<![\w.])/(root|home|tmp|Users|usr|work|opt|var)/|[A-Z]:\\\\")
+MACHINE = re.compile(r"(?<![\w.])/(root|home|tmp|Users|usr|work|opt|var)/|\b[A-Z]:\\\w")
 LARGEST = 1_500_000  # bytes
 ADDRESSES = [
     r"arxiv\.org/abs/\d{4}\.\d{4,5}(v\d+)?",

@@ -109,6 +109,11 @@ def test_a_run_is_examined_and_recorded(monkeypatch):
     drift = {r["metric"]: float(r["value"]) for r in rows if "latent drift" in r["metric"]}
     assert set(drift.values()) == {0.0}  # with the right graph nothing else can move
     assert all(set(row) == set(experiments.COLUMNS) for row in rows)
+    wrong = Variant("tiny", "the graph", graph=assumptions.reversed_graph)
+    rows = assumptions.perform(wrong, seed=0, progress=False)
+    drift = {r["metric"]: float(r["value"]) for r in rows if "latent drift" in r["metric"]}
+    assert drift["do(shadow_length) latent drift/light_angle"] > 0
+    assert drift["do(shadow_length) latent drift/shadow_position"] == 0
 
 
 def test_stored_results_hold_every_variant_five_times():

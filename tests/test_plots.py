@@ -34,7 +34,7 @@ FIGURES = {
     "curves": lambda: plots.curves(GRID, {"a": GRID, "b": GRID**2}, "x", "y"),
     "scores": lambda: plots.scores({"m": {"a": (0.5, 0.1), "b": (np.nan, np.nan)}}),
     "low scores": lambda: plots.scores({"m": {"a": (-5.0, 0.1)}}, floors={"a": -1}),
-    "mechanism": lambda: plots.mechanism(GRID, GRID, {k: GRID for k in "abcd"}, "x", "y"),
+    "mechanism": lambda: plots.curves(GRID, {k: GRID for k in "abcd"}, "x", "y", law=GRID),
     "pictures": lambda: plots.picture_rows({"r": np.zeros((2, 3, 8, 8))}, ["one", "two"]),
     "grey pictures": lambda: plots.picture_rows({"r": np.zeros((1, 1, 8, 8))}),
 }
