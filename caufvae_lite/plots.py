@@ -279,7 +279,7 @@ def curves(
     law: ArrayLike | None = None,
 ) -> Figure:
     """Lines over one axis, told apart by colour and stroke; ``law``, broad, under them."""
-    figure = Figure(figsize=(5, 2.8), layout="constrained")
+    figure = Figure(figsize=(6.5, 2.8), layout="constrained")
     ax = figure.subplots()
     if law is not None:
         ax.plot(x, law, color=COLOURS["truth"], lw=5, alpha=0.5, label="the law")
@@ -287,7 +287,7 @@ def curves(
     for (name, y), (role, stroke) in zip(lines.items(), styles, strict=False):
         ax.plot(x, y, stroke, lw=2, color=COLOURS[role], label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(frameon=False)
+    figure.legend(loc="outside right upper", frameon=False)  # no line runs under it
     return figure
 
 
