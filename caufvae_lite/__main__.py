@@ -1,4 +1,4 @@
-"""The command line: ``python -m caufvae_lite tour | sweep | pretrain``."""
+"""The command line: ``python -m caufvae_lite tour | train | sweep | pretrain``."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ def main(arguments: list[str] | None = None) -> int:
     tour.add_argument("--seed", type=int, default=0)
     tour.add_argument("--device", default="auto", help="auto, cpu or cuda")
     tour.add_argument("--out", type=Path, default=Path("build/tour"))
+    commands.add_parser(
+        "train", help="one run, in as many processes as there are", add_help=False
+    )
     commands.add_parser("sweep", help="compute what data/results lacks", add_help=False)
     commands.add_parser("pretrain", help="train the shipped checkpoints anew")
     options, rest = parser.parse_known_args(arguments)
+    if options.command == "train":
+        from caufvae_lite import train
+
+        return train.main(rest)
     if options.command == "sweep":
         from caufvae_lite import sweep
 

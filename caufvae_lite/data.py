@@ -1,7 +1,12 @@
-"""Pictures with the factors that made them: what a world hands to a model."""
+"""Pictures with the factors that made them: what a world hands to a model.
+
+Pictures may be more than the memory holds: give them as a NumPy memory map of uint8, and
+nothing here copies them except `FactorDataset.rows` with scattered rows.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,13 +18,15 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.randomness import generator_from
 
 KINDS = ("continuous", "binary")
+CHUNK = 1024  # float pictures turned into bytes at a time
 
 
 class FactorDataset(Dataset):
     """Images and their factors, row by row.
 
     Args:
-        images: ``(n, c, h, w)``, uint8, or float in [0, 1] (stored as uint8).
+        images: ``(n, c, h, w)``, uint8, or float in [0, 1] (stored as uint8). Bytes are
+            not copied, so a memory map (``np.load(path, mmap_mode="r")``) stays on disk.
         factors: ``(n, d)`` in the data's own units; NaN means "no label".
         graph: names the d columns.
         units: a unit for each name, for axes and tables ("" where left out).
@@ -37,7 +44,7 @@ class FactorDataset(Dataset):
         units: Mapping[str, str] | None = None,
         kinds: Mapping[str, str] | None = None,
     ):
-        self.images = as_uint8(torch.as_tensor(images))
+        self.images = as_uint8(_as_tensor(images))
         self.factors = torch.as_tensor(factors, dtype=torch.float32)
         self.graph = graph
         self.units = {n: (units or {}).get(n, "") for n in graph.nodes}
@@ -71,9 +78,14 @@ class FactorDataset(Dataset):
         c, h, w = self.images.shape[1:]
         return f"FactorDataset({len(self)} images {c}×{h}×{w}, {list(self.graph.nodes)})"
 
-    def rows(self, rows: Tensor | np.ndarray | Sequence[int]) -> FactorDataset:
-        """The data set of just these rows (integers, or a boolean mask)."""
-        index = torch.as_tensor(rows)
+    def rows(self, rows: Tensor | np.ndarray | Sequence[int] | slice) -> FactorDataset:
+        """The data set of just these rows: integers, a boolean mask, or a slice.
+
+        Rows that follow one another are a view of these pictures; others are copied.
+        """
+        index = (
+            rows if isinstance(rows, slice) else _view_if_run(torch.as_tensor(rows), len(self))
+        )
         return FactorDataset(
             self.images[index], self.factors[index], self.graph, self.units, self.kinds
         )
@@ -117,7 +129,11 @@ def as_uint8(images: Tensor) -> Tensor:
         raise ValueError(f"images must have shape (n, c, h, w), got {tuple(images.shape)}.")
     if images.dtype == torch.uint8:
         return images
-    return (as_float(images) * 255).round().to(torch.uint8)
+    found = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
+    for start in range(0, max(1, len(images)), CHUNK):
+        part = as_float(images[start : start + CHUNK])
+        found[start : start + CHUNK] = (part * 255).round().to(torch.uint8)
+    return found
 
 
 def as_float(images: Tensor) -> Tensor:
@@ -128,7 +144,7 @@ def as_float(images: Tensor) -> Tensor:
         TypeError: another dtype.
     """
     if images.dtype == torch.uint8:
-        return images.float() / 255
+        return images.float().div_(255)
     if not images.is_floating_point():
         raise TypeError(f"images must be uint8 or floating point, got {images.dtype}.")
     if len(images) and not ((images >= 0) & (images <= 1)).all():
@@ -138,3 +154,25 @@ def as_float(images: Tensor) -> Tensor:
             "Divide by 255 if they are bytes."
         )
     return images
+
+
+def _as_tensor(images: Tensor | np.ndarray) -> Tensor:
+    """A tensor on the same memory; a read-only array is welcome, since nobody writes to it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.as_tensor(images)
+
+
+def _view_if_run(index: Tensor, n: int) -> Tensor | slice:
+    """Rows of n that follow one another as a slice, which copies nothing; others as given."""
+    if index.numel() == 0 and index.dtype != torch.bool:
+        return index.long()  # an empty list has no type of its own
+    if index.dtype == torch.bool and tuple(index.shape) == (n,):
+        rows = torch.nonzero(index).flatten()
+    elif index.dtype in (torch.int32, torch.int64) and index.ndim == 1:
+        rows = index
+    else:
+        return index
+    if len(rows) == 0 or rows[0] < 0 or rows[-1] >= n or (rows.diff() != 1).any():
+        return index
+    return slice(int(rows[0]), int(rows[-1]) + 1)

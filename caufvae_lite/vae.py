@@ -28,14 +28,17 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 
 from caufvae_lite.data import FactorDataset, as_float
+from caufvae_lite.flow import families_observed
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.model import Decoded
 from caufvae_lite.networks import Decoder, Encoder, ImageShape, check_image_shape
 from caufvae_lite.randomness import Seed, generator_from, normal
+from caufvae_lite.shares import Share
 
 LOG_STD = (-7.0, 1.0)  # bounds of the posterior's log standard deviation
-INFERENCE_BATCH = 512
+INFERENCE_BATCH = 512  # rows at a time, of up to 64 × 64 pixels; fewer of larger pictures
+CONCLUDING_ROWS = 20_000  # labelled rows that a trained model looks at once more
 
 
 class FactorVAE(nn.Module):
@@ -61,6 +64,7 @@ class FactorVAE(nn.Module):
     binary: Tensor
     binary_latents: Tensor
     kl_weight: float = 1.0  # β, for the models that weigh it
+    precision: torch.dtype | None = None  # of encoder and decoder; None is the weights' own
 
     def __init__(
         self,
@@ -149,6 +153,7 @@ class FactorVAE(nn.Module):
         images: Tensor,
         factors: Tensor,
         generator: torch.Generator | None = None,
+        share: Share | None = None,
     ) -> dict[str, Tensor]:
         """The loss and its terms, already weighted, averaged over the batch.
 
@@ -156,18 +161,34 @@ class FactorVAE(nn.Module):
             images: ``(n, c, h, w)``.
             factors: labels ``(n, d)`` in the data's units; NaN is "no label".
             generator: for the reparametrised noise.
+            share: says that these n rows are only some of a batch. Noise is then drawn for
+                the batch, and averages are over the batch, so that the losses of all its
+                shares add up to its loss. None: the rows are the batch.
 
         Returns:
             scalars ``reconstruction``, ``kl``, ``supervision``, ``label_likelihood``,
             ``total``, in nats an image (supervision: squared standard deviations). The
             two label terms are means over the rows that have the labels they need, so
             that a few labels keep their say.
+
+        Raises:
+            ValueError: shapes that do not fit, or a share that its batch does not hold.
         """
         images = self._images(images)
-        labels = self._labels(factors, len(images))
+        labels = everyones = self._labels(factors, len(images))
+        start = 0
+        if share is not None:
+            start, everyones = share.start, self._labels(share.labels, len(share.labels))
+        rows = len(everyones)
+        if not 0 <= start <= rows - len(images):
+            raise ValueError(
+                f"A share of rows {start} to {start + len(images)} is not within a batch of "
+                f"{rows}."
+            )
         d = len(self.graph)
         posterior = self._posterior(images)
-        eps = normal(*posterior.mean.shape, seed=generator, like=posterior.mean)
+        eps = normal(rows, d + self.extra_dims, seed=generator, like=posterior.mean)
+        eps = eps[start : start + len(images)]
         noise = posterior.mean + posterior.stddev * eps
         both = torch.cat([noise, posterior.mean])[:, :d]
         latents, log_det = self.latent_map(both)
@@ -175,20 +196,20 @@ class FactorVAE(nn.Module):
         logits = self.draw(drawn, noise[:, d:])
         reconstruction = F.binary_cross_entropy_with_logits(
             logits, images, reduction="sum"
-        ) / max(1, len(images))
+        ) / max(1, rows)
         own = Normal(posterior.mean[:, :d], posterior.stddev[:, :d])
         rest = Normal(posterior.mean[:, d:], posterior.stddev[:, d:])
         kl = self.kl(own, noise[:, :d], drawn, log_det[: len(noise)], labels)
         kl = kl + kl_divergence(rest, standard_normal_like(rest)).sum(-1)
         terms = {
             "reconstruction": reconstruction,
-            "kl": self.kl_weight * kl.sum() / max(1, len(images)),
-            "supervision": self.supervision * self._misalignment(point, labels),
-            "label_likelihood": self.label_likelihood * self._label_surprise(labels),
+            "kl": self.kl_weight * kl.sum() / max(1, rows),
+            "supervision": self.supervision * self._misalignment(point, labels, everyones),
+            "label_likelihood": self.label_likelihood * self._label_surprise(labels, everyones),
         }
         return {**terms, "total": torch.stack(list(terms.values())).sum()}
 
-    def _misalignment(self, point: Tensor, labels: Tensor) -> Tensor:
+    def _misalignment(self, point: Tensor, labels: Tensor, everyones: Tensor) -> Tensor:
         observed = ~torch.isnan(labels)
         target = torch.where(observed, labels, 0.0)
         error = torch.where(
@@ -196,13 +217,17 @@ class FactorVAE(nn.Module):
             F.binary_cross_entropy_with_logits(point, target.clamp(0, 1), reduction="none"),
             (point - target).square(),
         )
-        return _mean_over(error, observed)
+        return _mean_over(error, observed, ~torch.isnan(everyones))
 
-    def _label_surprise(self, labels: Tensor) -> Tensor:
+    def _label_surprise(self, labels: Tensor, everyones: Tensor) -> Tensor:
         if self.label_likelihood == 0:
             return labels.new_zeros(())
-        log_prob = self.label_log_prob(labels.masked_fill(self.binary, torch.nan))
-        return -_mean_over(log_prob, log_prob != 0)
+        continuous = labels.masked_fill(self.binary, torch.nan)
+        observed = counted = families_observed(self.graph, continuous)
+        if everyones is not labels:
+            everyones = everyones.masked_fill(self.binary, torch.nan)
+            counted = families_observed(self.graph, everyones)
+        return -_mean_over(self.label_log_prob(continuous), observed, counted)
 
     # ----------------------------------------------------- images, noise, factors
 
@@ -212,12 +237,20 @@ class FactorVAE(nn.Module):
 
     def proposal(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """h(x) and the raw spread of its noise, each ``(n, d + extra_dims)``."""
-        mean, raw = self.encoder(images).chunk(2, -1)
+        mean, raw = self._run(self.encoder, images).chunk(2, -1)
         return mean, raw
 
     def draw(self, latents: Tensor, extra: Tensor) -> Tensor:
         """Logits ``(n, c, h, w)`` of the picture of standardised ``(n, d)`` and extra dims."""
-        return self.decoder(torch.cat([latents, extra], 1))
+        return self._run(self.decoder, torch.cat([latents, extra], 1))
+
+    def _run(self, network: nn.Module, inputs: Tensor) -> Tensor:
+        """Encoder or decoder, in ``precision``; flows and densities never are."""
+        if self.precision is None:
+            return network(inputs)
+        with torch.autocast(inputs.device.type, self.precision):
+            outputs = network(inputs)
+        return outputs.to(inputs.dtype)
 
     def _posterior(self, images: Tensor) -> Normal:
         proposal, raw = self.proposal(images)
@@ -264,9 +297,11 @@ class FactorVAE(nn.Module):
         """
         do = self._standardised(do, len(images))
         pictures, factors = [], []
-        for start, draws in enumerate(self._abduct(images, samples, seed)):
-            rows = slice(start * INFERENCE_BATCH, (start + 1) * INFERENCE_BATCH)
-            part = {name: value[rows] for name, value in do.items()}
+        start = 0
+        for draws in self._abduct(images, samples, seed):
+            stop = start + len(draws[0][0])
+            part = {name: value[start:stop] for name, value in do.items()}
+            start = stop
             latents = [(self.latent_do(own, part), extra) for own, extra in draws]
             factors.append(torch.stack([self._to_units(z) for z, _ in latents]))
             pictures.append(torch.stack([self._decode(z, extra) for z, extra in latents]))
@@ -279,13 +314,13 @@ class FactorVAE(nn.Module):
         Like `counterfactual`, but the noise of everything downstream of ``do`` is drawn
         anew instead of kept: "if I set it now", not "had it been set then".
         """
-        noise = self.encode(images).mean
+        draws = [draw for (draw,) in self._abduct(images, None, None)]
+        own, extra = (torch.cat(parts) for parts in zip(*draws, strict=True))
         names = self.graph.affected(do)
-        fresh = torch.tensor([n in names for n in self.graph.nodes], device=noise.device)
-        own, extra = noise[:, : len(self.graph)], noise[:, len(self.graph) :]
+        fresh = torch.tensor([n in names for n in self.graph.nodes], device=own.device)
         own = torch.where(fresh, normal(*own.shape, seed=seed, like=own), own)
         latents = self.latent_do(own, self._standardised(do, len(images)))
-        return Decoded(self._decode(latents, extra), self._to_units(latents))
+        return Decoded(self._decode_all(latents, extra), self._to_units(latents))
 
     @torch.no_grad()
     def sample(
@@ -309,13 +344,7 @@ class FactorVAE(nn.Module):
         noise = self.prior_noise(n, labels, generator)
         extra = normal(n, self.extra_dims, seed=generator, like=noise)
         latents = self.latent_do(noise, self._standardised(do or {}, n))
-        pictures = [
-            self._decode(z, e)
-            for z, e in zip(
-                latents.split(INFERENCE_BATCH), extra.split(INFERENCE_BATCH), strict=True
-            )
-        ]
-        return Decoded(torch.cat(pictures), self._to_units(latents))
+        return Decoded(self._decode_all(latents, extra), self._to_units(latents))
 
     @torch.no_grad()
     def decode(self, factors: Tensor, extra: Tensor | None = None) -> Tensor:
@@ -329,10 +358,20 @@ class FactorVAE(nn.Module):
         latents = torch.where(self.binary, self._binary_latent(latents), latents)
         if extra is None:
             extra = latents.new_zeros(len(latents), self.extra_dims)
-        return self._decode(latents, extra.to(latents))
+        return self._decode_all(latents, extra.to(latents))
 
     def _decode(self, latents: Tensor, extra: Tensor) -> Tensor:
         return torch.sigmoid(self.draw(latents, extra))
+
+    def _decode_all(self, latents: Tensor, extra: Tensor) -> Tensor:
+        size = inference_batch(self.image_shape)
+        parts = zip(latents.split(size), extra.split(size), strict=True)
+        return torch.cat([self._decode(z, e) for z, e in parts])
+
+    def _batches(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images as they are, in parts that fit into memory once they are numbers."""
+        images = self._checked(images)
+        return images.split(inference_batch(self.image_shape)) if len(images) else (images,)
 
     def _abduct(
         self, images: Tensor, samples: int | None, seed: Seed
@@ -341,9 +380,8 @@ class FactorVAE(nn.Module):
         if samples is not None and samples < 1:
             raise ValueError(f"samples must be 1 or more, or None; got {samples}.")
         generator = None if samples is None else generator_from(seed)
-        images = self._images(images)
-        for batch in images.split(INFERENCE_BATCH) if len(images) else [images]:
-            q = self._posterior(batch)
+        for batch in self._batches(images):
+            q = self._posterior(self._images(batch))
             noise = [q.mean]
             if samples is not None:
                 shape = q.mean.shape
@@ -357,8 +395,11 @@ class FactorVAE(nn.Module):
     # --------------------------------------------------------- units and checks
 
     @torch.no_grad()
-    def adopt_units(self, dataset: FactorDataset) -> None:
-        """Take mean, std and kinds from the labelled rows of ``dataset``."""
+    def adopt_units(self, dataset: FactorDataset, rows: Tensor | None = None) -> None:
+        """Take mean, std and kinds from the labelled rows of ``dataset``.
+
+        ``rows`` ``(k,)``, where given, are the only ones that count; no picture is read.
+        """
         if dataset.graph.nodes != self.graph.nodes:
             raise ValueError(
                 f"The model's factors are {list(self.graph.nodes)}, the data set's are "
@@ -366,7 +407,7 @@ class FactorVAE(nn.Module):
             )
         for i, name in enumerate(self.graph.nodes):
             self.binary[i] = dataset.kinds[name] == "binary"
-            labels = dataset.factors[:, i]
+            labels = dataset.factors[:, i] if rows is None else dataset.factors[rows, i]
             labels = labels[~torch.isnan(labels)]
             self.mean[i], self.std[i] = 0.0, 1.0
             if not self.binary[i] and len(labels) > 1 and labels.std() > 0:
@@ -374,15 +415,24 @@ class FactorVAE(nn.Module):
 
     @torch.no_grad()
     def adopt_binary_latents(self, dataset: FactorDataset) -> None:
-        """Set `binary_latents` from the labelled rows of ``dataset``."""
-        if not self.binary.any():
+        """Set `binary_latents` from the labelled rows of ``dataset``.
+
+        Of more than `CONCLUDING_ROWS` of them, from that many at equal distances.
+        """
+        labels = dataset.factors[:, self.binary.cpu()]
+        chosen = some_of(torch.nonzero((~torch.isnan(labels)).any(-1)).flatten())
+        if len(chosen) == 0:
             return
-        latents = torch.cat(
-            [self.latent_map(draws[0][0])[0] for draws in self._abduct(dataset.images, None, 0)]
+        noise = torch.cat(
+            [
+                self._posterior(self._images(dataset.images[rows])).mean
+                for rows in chosen.split(inference_batch(self.image_shape))
+            ]
         )
+        latents, _ = self.latent_map(noise[:, : len(self.graph)])
         for i in torch.nonzero(self.binary).flatten().tolist():
             for value in (0, 1):
-                rows = dataset.factors[:, i].to(latents.device) == value
+                rows = dataset.factors[chosen, i].to(latents.device) == value
                 if rows.any():
                     self.binary_latents[value, i] = latents[rows, i].mean()
 
@@ -410,13 +460,16 @@ class FactorVAE(nn.Module):
         return found
 
     def _images(self, images: Tensor) -> Tensor:
+        return as_float(self._checked(images).to(self.mean.device)).to(self.mean.dtype)
+
+    def _checked(self, images: Tensor) -> Tensor:
         images = torch.as_tensor(images)
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             raise ValueError(
                 f"images must have shape (n, {', '.join(map(str, self.image_shape))}), "
                 f"got {tuple(images.shape)}; one image needs a batch axis, images[None]."
             )
-        return as_float(images.to(self.mean.device)).to(self.mean.dtype)
+        return images
 
     def _labels(self, factors: Tensor, n: int) -> Tensor:
         """Labels in the data's units → standardised, NaN kept."""
@@ -432,16 +485,32 @@ class FactorVAE(nn.Module):
         return (factors - self.mean) / self.std
 
 
+def inference_batch(image_shape: ImageShape) -> int:
+    """Pictures at a time: as many values as `INFERENCE_BATCH` pictures of 64 × 64 hold."""
+    c, h, w = image_shape
+    return max(1, min(INFERENCE_BATCH, INFERENCE_BATCH * 3 * 64 * 64 // (c * h * w)))
+
+
+def some_of(rows: Tensor) -> Tensor:
+    """``rows``, or `CONCLUDING_ROWS` of them at equal distances if there are more."""
+    if len(rows) <= CONCLUDING_ROWS:
+        return rows
+    return rows[torch.arange(CONCLUDING_ROWS) * len(rows) // CONCLUDING_ROWS]
+
+
 def _gather(batches: list[Tensor], samples: int | None) -> Tensor:
     """Batches ``(k, b, …)`` → ``(k, n, …)``, or ``(n, …)`` for the point estimate."""
     joined = torch.cat(batches, 1)
     return joined[0] if samples is None else joined
 
 
-def _mean_over(values: Tensor, observed: Tensor) -> Tensor:
-    """Mean over observed rows of each column of ``(n, d)``, summed over the columns."""
+def _mean_over(values: Tensor, observed: Tensor, everyones: Tensor) -> Tensor:
+    """Mean of each column of ``(n, d)`` over its observed rows, summed over the columns.
+
+    ``everyones`` ``(rows, d)`` says what is observed in the batch that these are a share of.
+    """
     total = torch.where(observed, values, 0.0).sum(0)
-    return (total / observed.sum(0).clamp_min(1)).sum()
+    return (total / everyones.sum(0).clamp_min(1)).sum()
 
 
 def standard_normal_like(q: Normal) -> Normal:

@@ -19,7 +19,7 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.metrics.disentanglement import assignment
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.vae import INFERENCE_BATCH, FactorVAE
+from caufvae_lite.vae import FactorVAE, inference_batch, some_of
 
 REACH = 4.0  # do() pushes no latent beyond this many standard deviations of its prior
 SLOPE = 1e-3  # the smallest slope of a line, so that a dead latent has one too
@@ -92,16 +92,19 @@ class VAE(FactorVAE):
     def conclude(self, dataset: FactorDataset) -> None:
         """Match latents to factors on the rows whose labels are all there.
 
-        Without such rows, or where a label never varies, the latents stay as they are, in
-        the order of the networks.
+        Of more than `CONCLUDING_ROWS` of them, that many at equal distances. Without such
+        rows, or where a label never varies, the latents stay as they are, in the order of
+        the networks.
         """
-        labelled = dataset.rows(~torch.isnan(dataset.factors).any(-1))
-        if len(labelled) < 3 or (labelled.factors.std(0) == 0).any():
+        complete = ~torch.isnan(dataset.factors).any(-1)
+        rows = some_of(torch.nonzero(complete).flatten())
+        if len(rows) < 3 or (dataset.factors[rows].std(0) == 0).any():
             return
-        labels = self._labels(labelled.factors, len(labelled))
+        labels = self._labels(dataset.factors[rows], len(rows))
         self.order.copy_(torch.arange(len(self.order)))
-        images = self._images(labelled.images).split(INFERENCE_BATCH)
-        codes = torch.cat([self.encoder(part) for part in images])[:, : len(self.order)]
+        batches = rows.split(inference_batch(self.image_shape))
+        codes = torch.cat([self.encoder(self._images(dataset.images[b])) for b in batches])
+        codes = codes[:, : len(self.order)]
         matched = list(assignment(labels.cpu(), codes.cpu()))
         rest = [k for k in range(len(self.order)) if k not in matched]
         self.order.copy_(torch.tensor(matched + rest))
