@@ -13,7 +13,7 @@ from caufvae_lite.model import Decoded, FactorModel
 from caufvae_lite.training import fit
 from caufvae_lite.vae import FactorVAE
 from caufvae_lite.version import __version__
-from caufvae_lite.worlds import Pendulum, World
+from caufvae_lite.worlds import Pendulum, Water, World
 
 __all__ = [
     "CauFVAE",
@@ -26,6 +26,7 @@ __all__ = [
     "FactorVAE",
     "History",
     "Pendulum",
+    "Water",
     "World",
     "__version__",
     "explore",

@@ -48,9 +48,9 @@ class HiddenCausePendulum(Pendulum):
     counterfactual keeps it, since turning the lamp by hand does not touch the hidden cause.
     """
 
-    def shadow_noise(self, angles: Tensor, generator: torch.Generator) -> Tensor:
-        light = angles[:, 1:]
-        own = super().shadow_noise(angles, generator)
+    def exogenous(self, factors: Tensor, generator: torch.Generator) -> Tensor:
+        light = factors[:, 1:2]
+        own = super().exogenous(factors, generator)
         shared = self.noise * (light - light.mean()) / light.std()
         return HIDDEN_CAUSE * shared + (1 - HIDDEN_CAUSE**2) ** 0.5 * own
 
@@ -58,9 +58,9 @@ class HiddenCausePendulum(Pendulum):
 class BimodalPendulum(Pendulum):
     """The shadow's noise has two peaks, at ±0.95 σ, and standard deviation σ."""
 
-    def shadow_noise(self, angles: Tensor, generator: torch.Generator) -> Tensor:
-        side = torch.randint(2, (len(angles), 2), generator=generator) * 2 - 1
-        own = super().shadow_noise(angles, generator)
+    def exogenous(self, factors: Tensor, generator: torch.Generator) -> Tensor:
+        side = torch.randint(2, (len(factors), 2), generator=generator) * 2 - 1
+        own = super().exogenous(factors, generator)
         return 0.95 * self.noise * side + (1 - 0.95**2) ** 0.5 * own
 
 
@@ -92,11 +92,11 @@ class LabelReadingCauFVAE(CauFVAE):
         nn.init.zeros_(self.read.weight)
         self._labels_at_hand: Tensor | None = None
 
-    def loss(self, images, factors, generator=None):
+    def loss(self, images, factors, generator=None, share=None):
         labels = self._labels(factors, len(images))
         self._labels_at_hand = torch.where(torch.isnan(labels), 0.0, labels)
         try:
-            return super().loss(images, factors, generator)
+            return super().loss(images, factors, generator, share)
         finally:
             self._labels_at_hand = None
 

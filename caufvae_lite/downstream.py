@@ -36,7 +36,7 @@ from caufvae_lite.metrics import group_accuracy
 from caufvae_lite.randomness import keyed_generator
 from caufvae_lite.results import Key, timed
 from caufvae_lite.study import Scores, Study
-from caufvae_lite.worlds import Pendulum
+from caufvae_lite.worlds import Pendulum, StructuralWorld
 from caufvae_lite.worlds.pendulum import white_share
 
 WORLD = "pendulum-noisy-blue-32"
@@ -126,7 +126,7 @@ def scenes(
     )  # fmt: skip
 
 
-def scenes_of(seed: int) -> tuple[Pendulum, FactorDataset, dict[str, Scenes]]:
+def scenes_of(seed: int) -> tuple[StructuralWorld, FactorDataset, dict[str, Scenes]]:
     """The world, the biased training data, and scenes to train, test and shift on.
 
     ``shift``: the test scenes with the shadow's length set to another scene's.

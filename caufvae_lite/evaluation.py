@@ -17,7 +17,7 @@ from caufvae_lite.metrics import composition, drift, noise_kept_ratio, psnr, r2
 from caufvae_lite.model import FactorModel
 from caufvae_lite.randomness import keyed_generator
 from caufvae_lite.vae import FactorVAE
-from caufvae_lite.worlds import Pendulum, World
+from caufvae_lite.worlds import StructuralWorld, World
 
 
 def permuted_values(
@@ -50,7 +50,7 @@ def measured_reconstruction(model: FactorModel, world: World, test: FactorDatase
 
 def effects_of_causes(
     model: FactorModel,
-    world: World,
+    world: StructuralWorld,
     test: FactorDataset,
     names: Sequence[str],
     seed: int = 0,
@@ -58,6 +58,7 @@ def effects_of_causes(
 ) -> dict[str, float]:
     """do(causes): the effects against the truth, in latents and in the decoded image.
 
+    One cause with noise of its own is scored *in support* as well (see `effect_set_alone`).
     ``before``: what `measured_reconstruction` returns, if it is known already.
     """
     do = permuted_values(test, names, seed)
@@ -77,12 +78,14 @@ def effects_of_causes(
             scores[f"{label} latent r2/{node}"] = float(
                 r2(truth[:, i], found.factors[:, i].cpu())
             )
-    return scores | _leakage(model, world, test, names, truth, measured, label, before)
+    before = measured_reconstruction(model, world, test) if before is None else before
+    scores |= _leakage(world, test, names, truth, measured, label, before)
+    return scores | _in_support(world, test, names, truth, measured, label, before)
 
 
 def effect_set_alone(
     model: FactorModel,
-    world: World,
+    world: StructuralWorld,
     test: FactorDataset,
     name: str,
     seed: int = 0,
@@ -90,8 +93,8 @@ def effect_set_alone(
 ) -> dict[str, float]:
     """do(effect): is it drawn as asked, while its causes stay where they are?
 
-    In a noisy pendulum also over the rows *in support*: those whose asked value lies within
-    3 σ of what the row's own angles imply, as in scenes that the world really draws.
+    An effect with noise of its own is also scored over the rows *in support*: those whose
+    asked value its causes could have led to, as in scenes that the world really draws.
     """
     do = permuted_values(test, [name], seed)
     measured = world.measure(model.counterfactual(test.images, do).images.cpu())
@@ -99,29 +102,41 @@ def effect_set_alone(
     asked = world.counterfactual(test.factors, do)
     label = f"do({name})"
     scores = _as_drawn(world, asked, measured, name, label)
-    scores |= _leakage(model, world, test, [name], asked, measured, label, before)
-    if isinstance(world, Pendulum) and world.noise > 0:
-        law = world.law(test.factors)[:, test.graph.index(name) - 2]
-        near = (do[name] - law).abs() <= 3 * world.noise
-        scores[f"{label} in support"] = float(near.float().mean())
-        inside, label = test.rows(near), f"{label} in support"
-        scores |= _leakage(
-            model, world, inside, [name], asked[near], measured[near], label, before[near]
-        )
-    return scores
+    scores |= _leakage(world, test, [name], asked, measured, label, before)
+    return scores | _in_support(world, test, [name], asked, measured, label, before)
+
+
+def _in_support(
+    world: StructuralWorld,
+    test: FactorDataset,
+    names: Sequence[str],
+    truth: Tensor,
+    measured: Tensor,
+    label: str,
+    before: Tensor,
+) -> dict[str, float]:
+    """Leakage over the rows that could be, for one effect that has noise; else nothing."""
+    if len(names) > 1 or names[0] not in world.noisy:
+        return {}
+    near = world.in_support(truth, names[0])
+    scores = {f"{label} in support": float(near.float().mean())}
+    some, label = test.rows(near), f"{label} in support"
+    return scores | _leakage(
+        world, some, names, truth[near], measured[near], label, before[near]
+    )
 
 
 def _as_drawn(
-    world, truth: Tensor, measured: Tensor, node: str, label: str
+    world: StructuralWorld, truth: Tensor, measured: Tensor, node: str, label: str
 ) -> dict[str, float]:
     """R² of a factor as measured in decoded pictures.
 
-    A bar that the frame cuts off cannot be read, so the score is over rows whose true scene
+    A shape that the frame cuts off cannot be read, so the score is over rows whose true scene
     fits the frame. ``missing`` is the share of those in which no such shape was found; they
     score as if the mean had been drawn.
     """
     i = list(world.graph.nodes).index(node)
-    rows = _readable(world, truth)
+    rows = world.in_frame(truth)
     asked, drawn = truth[rows, i], measured[rows, i]
     missing = torch.isnan(drawn)
     drawn = torch.where(missing, asked.mean(), drawn)
@@ -131,22 +146,14 @@ def _as_drawn(
     }
 
 
-def _readable(world: World, truth: Tensor) -> Tensor:
-    """``(n,)`` booleans: the rows whose true scene the ruler can read completely."""
-    if isinstance(world, Pendulum):
-        return world.in_frame(truth)
-    return torch.ones(len(truth), dtype=torch.bool)
-
-
 def _leakage(
-    model: FactorModel,
-    world: World,
+    world: StructuralWorld,
     test: FactorDataset,
     names: Sequence[str],
     truth: Tensor,
     measured: Tensor,
     label: str,
-    before: Tensor | None = None,
+    before: Tensor,
 ) -> dict[str, float]:
     """How far the factors that ``names`` cannot reach drift, in decoded pictures.
 
@@ -156,8 +163,7 @@ def _leakage(
     untouched = [i for i, n in enumerate(test.graph.nodes) if n not in reach]
     if not untouched:
         return {}
-    rows = _readable(world, truth) & _readable(world, test.factors)
-    before = measured_reconstruction(model, world, test) if before is None else before
+    rows = world.in_frame(truth) & world.in_frame(test.factors)
     change = drift(
         before[rows][:, untouched], measured[rows][:, untouched], test.factors.std(0)[untouched]
     )
@@ -189,18 +195,26 @@ def noise_kept_or_redrawn(
 
 
 def examine(
-    model: FactorVAE, world: Pendulum, test: FactorDataset, seed: int = 0
+    model: FactorVAE, world: StructuralWorld, test: FactorDataset, seed: int = 0
 ) -> dict[str, float]:
-    """Every number of the pendulum's results table."""
-    pendulum, light, length, position = world.graph.nodes
+    """Every number of a world's results table.
+
+    Each cause set alone, all roots together, and everything without effects set alone;
+    where noise lies downstream, also what keeping it is worth.
+    """
+    graph = world.graph
+    causes = [name for name in graph.nodes if graph.children(name)]
+    roots = [name for name in causes if name in graph.roots]
+    questions = [[name] for name in causes] + ([roots] if len(roots) > 1 else [])
     scores = alignment(model, test)
     before = measured_reconstruction(model, world, test)
-    for names in ([pendulum], [light], [pendulum, light]):
+    for names in questions:
         scores |= effects_of_causes(model, world, test, names, seed, before)
-        if world.noise > 0:
+        if (set(graph.affected(names)) - set(names)) & set(world.noisy):
             scores |= noise_kept_or_redrawn(model, world, test, names, seed)
-    for name in (length, position):
-        scores |= effect_set_alone(model, world, test, name, seed, before)
+    for name in graph.nodes:
+        if not graph.children(name):
+            scores |= effect_set_alone(model, world, test, name, seed, before)
 
     def again(images):
         return model.reconstruct(torch.as_tensor(images)).cpu().numpy()

@@ -291,6 +291,24 @@ def curves(
     return figure
 
 
+def clouds(
+    panels: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    xlabel: str,
+    ylabel: str,
+    law: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Figure:
+    """Points ``(x, y)`` in panels that share their axes, the law's curve in green."""
+    figure = Figure(figsize=(2.8 * len(panels), 2.6), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for ax, (title, (x, y)) in zip(axes, panels.items(), strict=True):
+        ax.plot(x, y, ".", ms=2, color=COLOURS["factor"], rasterized=True)
+        if law is not None:
+            ax.plot(*law, color=COLOURS["truth"], lw=2)
+        ax.set(title=title, xlabel=xlabel)
+    axes[0].set_ylabel(ylabel)
+    return figure
+
+
 def scores(
     table: Mapping[str, Mapping[str, tuple[float, float]]],
     floors: Mapping[str, float] | None = None,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,6 @@ import numpy as np
 
 from caufvae_lite.results import mean_and_interval, tied_with_best
 
-CAUSES = ("pendulum_angle", "light_angle")
-EFFECTS = ("shadow_length", "shadow_position")
 ENOUGH = 5  # seeds, to say who is best
 Runs = dict[str, dict[int, dict[str, float]]]  # {model: {seed: {metric: value}}}
 
@@ -37,28 +36,59 @@ class Column:
     margin: float = 0.01
 
 
-def _do(metric: str, pick: Callable = min) -> Callable[[Mapping[str, float]], float]:
-    """The worst over do(angle), do(light) and both effects of ``do(CAUSE) metric/EFFECT``."""
-    return lambda run: pick(run[f"do({c}) {metric}/{e}"] for c in CAUSES for e in EFFECTS)
+ONE_DO = re.compile(r"do\((?P<cause>[^)+]+)\) (?P<metric>[^/]+)(/(?P<factor>.+))?")
+
+
+def _of(run: Mapping[str, float], metric: str) -> dict[tuple[str, str], float]:
+    """``{(cause, factor): value}`` of the questions that set one cause, and it alone.
+
+    A cause is what has effects, so whatever is scored by ``latent r2``.
+
+    Raises:
+        KeyError: the run holds no such number.
+    """
+    asked = {key: match for key in run if (match := ONE_DO.fullmatch(key))}
+    causes = {m["cause"] for m in asked.values() if m["metric"] == "latent r2"}
+    found = {
+        (m["cause"], m["factor"]): run[key]
+        for key, m in asked.items()
+        if m["metric"] == metric and m["cause"] in causes and m["factor"] != m["cause"]
+    }
+    if not found:
+        raise KeyError(metric)
+    return found
+
+
+def _worst_do(metric: str) -> Callable[[Mapping[str, float]], float]:
+    """The worst effect of any cause."""
+    return lambda run: min(_of(run, metric).values())
 
 
 def _leakage(run: Mapping[str, float]) -> float:
-    other = dict(zip(CAUSES, reversed(CAUSES), strict=True))
-    return max(run[f"do({c}) drift/{other[c]}"] for c in CAUSES)
+    return max(_of(run, "drift").values())
 
 
 def _picture(run: Mapping[str, float]) -> float:
-    return min(run[f"do({c}) psnr"] for c in CAUSES)
+    copied = "copy"  # psnr/copy is what returning the input would get
+    return min(value for (_, what), value in _of(run, "psnr").items() if what != copied)
+
+
+def _factors(run: Mapping[str, float], kind: str) -> list[float]:
+    """``kind/FACTOR`` of every factor."""
+    found = [value for key, value in run.items() if key.startswith(f"{kind}/")]
+    if not found:
+        raise KeyError(kind)
+    return found
 
 
 def _mean(run: Mapping[str, float], kind: str) -> float:
-    return sum(run[f"{kind}{f}"] for f in (*CAUSES, *EFFECTS)) / 4
+    return float(np.mean(_factors(run, kind)))
 
 
 CAUSAL = (
-    Column("factors, worst R²", lambda r: min(r[f"r2/{f}"] for f in (*CAUSES, *EFFECTS))),
-    Column("do(), worst R² in latents", _do("latent r2")),
-    Column("do(), worst R² as drawn", _do("image r2")),
+    Column("factors, worst R²", lambda r: min(_factors(r, "r2"))),
+    Column("do(), worst R² in latents", _worst_do("latent r2")),
+    Column("do(), worst R² as drawn", _worst_do("image r2")),
     Column("what-if picture, dB", _picture, digits=1, margin=1.0),
     Column("leakage, sd", _leakage, False, 3, 0.02),
 )
@@ -67,8 +97,8 @@ REPRESENTATION = (
     Column("DCI: D", lambda r: r["dci/disentanglement"]),
     Column("C", lambda r: r["dci/completeness"]),
     Column("I", lambda r: r["dci/informativeness"]),
-    Column("MIC", lambda r: _mean(r, "mic/")),
-    Column("TIC", lambda r: _mean(r, "tic/")),
+    Column("MIC", lambda r: _mean(r, "mic")),
+    Column("TIC", lambda r: _mean(r, "tic")),
 )
 COST = (
     Column("seconds an epoch", lambda r: r["seconds an epoch"], None, 1),

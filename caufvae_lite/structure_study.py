@@ -106,7 +106,7 @@ def _normal_angles(world: Pendulum, seed: int) -> tuple[Tensor, CausalGraph]:
     spread = (high - low) / 12**0.5
     angles = (low + high) / 2 + spread * torch.randn(ROWS, 2, generator=generator)
     angles = angles.clamp(torch.tensor([-60.0, 30.0]), torch.tensor([60.0, 150.0]))
-    noise = world.shadow_noise(angles, generator)
+    noise = world.exogenous(angles, generator)
     factors = torch.cat([angles, torch.zeros(ROWS, 2)], 1)
     factors[:, 2:] = world.law(factors) + noise
     return factors, world.graph

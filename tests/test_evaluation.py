@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from caufvae_lite import Decoded, FactorDataset, Pendulum, evaluation
+from caufvae_lite import Decoded, FactorDataset, Pendulum, Water, evaluation
 from caufvae_lite.data import as_float
+from caufvae_lite.worlds import StructuralWorld
 
 WORLD = Pendulum(image_size=32, noise=1.0)
+WATER = Water(image_size=64)
 CAUSES = ["pendulum_angle", "light_angle"]
 
 
@@ -19,6 +21,7 @@ class Oracle:
     data: FactorDataset
     wrong: dict[str, float]
     deaf: bool = False  # does it ignore do()?
+    world: StructuralWorld = WORLD
 
     @property
     def graph(self):
@@ -31,11 +34,20 @@ class Oracle:
         return as_float(images)
 
     def counterfactual(self, images, do):
-        truth = WORLD.counterfactual(self.data.factors, {} if self.deaf else do)
+        truth = self.world.counterfactual(self.data.factors, {} if self.deaf else do)
         drawn = truth.clone()
         for name, shift in self.wrong.items():
             drawn[:, self.graph.index(name)] += shift
-        return Decoded(WORLD.render(drawn), truth)
+        return Decoded(self.world.render(drawn), truth)
+
+    def intervention(self, images, do, seed=None):
+        """The same causes, set anew, with another scene's noise."""
+        shuffled = self.data.factors[torch.randperm(len(images))]
+        own = shuffled[:, 1:2] - self.world.law(shuffled)[:, :1]  # water's height
+        factors = self.data.factors.clone()
+        factors[:, 1:2] = self.world.law(factors)[:, :1] + own
+        truth = self.world.counterfactual(factors, do)
+        return Decoded(self.world.render(truth), truth)
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +111,49 @@ def test_a_sun_painted_red_is_not_read_as_the_ball(data):
     sky[:, 0][orange] = 0.7
     angles = WORLD.measure(images)[:, 0]
     assert (angles - data.factors[:20, 0]).abs().max() < 1
+
+
+# ----------------------------------------------------- a world whose graph is a chain: water
+
+
+def test_every_question_of_a_chain_is_asked_and_the_truth_passes():
+    data = WATER.sample(300, seed=0)
+    scores = evaluation.examine(Oracle(data, {}, world=WATER), WATER, data)
+    asked = {key.split(" ")[0] for key in scores if key.startswith("do(")}
+    assert asked == {
+        "do(ball_radius)", "do(hole_height)", "do(water_height)", "do(reach)",
+        "do(ball_radius+hole_height)",
+    }  # fmt: skip
+    for cause, effects in (
+        ("ball_radius", ("water_height", "reach")),
+        ("water_height", ("reach",)),
+        ("hole_height", ("reach",)),
+    ):
+        found = {k for k in scores if k.startswith(f"do({cause}) latent r2/")}
+        assert found == {f"do({cause}) latent r2/{e}" for e in effects}
+    for name, value in scores.items():
+        if "r2" in name:
+            assert value > 0.98, name
+        elif "drift" in name:
+            assert value < 0.1, name
+
+
+def test_what_noise_is_worth_is_asked_where_noise_lies_downstream():
+    data = WATER.sample(300, seed=0)
+    scores = evaluation.examine(Oracle(data, {}, world=WATER), WATER, data)
+    kept = {key for key in scores if "noise kept" in key}
+    ball, both = "do(ball_radius) noise kept", "do(ball_radius+hole_height) noise kept"
+    assert kept == {f"{q}/{e}" for q in (ball, both) for e in ("water_height", "reach")}
+    assert all(scores[key] < 1e-3 for key in kept)  # the oracle keeps it
+
+
+def test_support_is_told_for_noisy_effects_alone():
+    data = WATER.sample(300, seed=0)
+    scores = evaluation.examine(Oracle(data, {}, world=WATER), WATER, data)
+    shares = [key for key in scores if key.endswith("in support")]
+    assert shares == ["do(water_height) in support"]
+    do = evaluation.permuted_values(data, ["water_height"], 0)["water_height"]
+    own = do - data.factors[:, 0] ** 3
+    expected = ((own >= 1.0) & (own <= 3.9)).float().mean().item()
+    assert scores[shares[0]] == pytest.approx(expected, abs=0.01)
+    assert 0.3 < expected < 0.95

@@ -30,6 +30,7 @@ FIGURES = {
     "timings": lambda: plots.timings([1, 10], {"a": [1e-3, 2e-3], "b": [1e-3, np.nan]}, "d"),
     "distributions": lambda: plots.distributions({k: GRID for k in "abc"}, "x"),
     "bars": lambda: plots.bars({"a": [1.0], "b": [-1.0]}, ["x_y"], limits=(-2, 2)),
+    "clouds": lambda: plots.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
     "spread": lambda: plots.spread(torch.zeros(5), 1.0, "x"),
     "curves": lambda: plots.curves(GRID, {"a": GRID, "b": GRID**2}, "x", "y"),
     "scores": lambda: plots.scores({"m": {"a": (0.5, 0.1), "b": (np.nan, np.nan)}}),

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import caufvae_lite as cl
+from caufvae_lite import experiments
 
 ROOT = Path(__file__).parent.parent
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
@@ -24,6 +25,7 @@ def requirements() -> set[str]:
             *project["dependencies"],
             *extras["notebooks"],
             *extras["bench"],
+            *extras["images"],
             *extras["test"],
         )
         if not r.startswith("caufvae-lite")
@@ -56,12 +58,12 @@ def test_constraints_pin_every_requirement():
     assert {split(r)[0].lower() for r in requirements()} <= pinned
 
 
-@pytest.mark.parametrize("name", ["pendulum", "pendulum-noisy"])
+@pytest.mark.parametrize("name", experiments.SHIPPED)
 def test_shipped_checkpoint_loads_and_is_small(name):
     path = ROOT / "data" / "checkpoints" / f"{name}.safetensors"
     assert path.stat().st_size <= 2_000_000
     model = cl.load_pretrained(name)
-    test = cl.Pendulum(64).sample(64, seed=5)
+    test = experiments.world_of(name).sample(64, seed=5)
     assert (cl.metrics.r2(test.factors, model.factors(test.images)) > 0.9).all()
 
 

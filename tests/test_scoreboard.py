@@ -83,25 +83,31 @@ def test_a_reference_never_wins():
     assert "**" in found["bad"][0] and "**" not in found["good"][0]
 
 
-def test_columns_take_the_worst():
+def test_columns_take_the_worst_over_single_causes():
+    """A chain x → y → z with a bystander w; several do() at once, and leaves, do not count."""
     run = {
-        f"do({c}) latent r2/{e}": v
-        for (c, e), v in zip(
-            [(c, e) for c in scoreboard.CAUSES for e in scoreboard.EFFECTS],
-            (0.9, 0.2, 0.8, 0.7),
-            strict=True,
-        )
-    }
-    run |= {f"r2/{f}": 0.5 for f in (*scoreboard.CAUSES, *scoreboard.EFFECTS)}
-    run["r2/shadow_length"] = 0.4
-    run |= {
-        "do(pendulum_angle) drift/light_angle": 0.1,
-        "do(light_angle) drift/pendulum_angle": 0.3,
-    }
-    by_title = {c.title: c for c in scoreboard.CAUSAL}
-    assert by_title["do(), worst R² in latents"].of(run) == 0.2
-    assert by_title["factors, worst R²"].of(run) == 0.4
-    assert by_title["leakage, sd"].of(run) == 0.3
+        "do(x) latent r2/y": 0.9, "do(x) latent r2/z": 0.2, "do(y) latent r2/z": 0.8,
+        "do(x+w) latent r2/y": 0.0,
+        "do(x) image r2/x": 0.1, "do(x) image r2/y": 0.6, "do(y) image r2/z": 0.7,
+        "do(z) image r2/z": -1.0,
+        "do(x) drift/w": 0.1, "do(y) drift/x": 0.3, "do(z) drift/x": 0.9,
+        "do(y) in support drift/x": 0.8,
+        "do(x) psnr": 30.0, "do(y) psnr": 20.0, "do(x+w) psnr": 9.0, "do(y) psnr/copy": 5.0,
+        "r2/x": 0.5, "r2/y": 0.4, "mic/x": 0.25, "mic/y": 0.75,
+    }  # fmt: skip
+    columns = {c.title: c for c in (*scoreboard.CAUSAL, *scoreboard.REPRESENTATION)}
+    assert columns["do(), worst R² in latents"].of(run) == 0.2
+    assert columns["do(), worst R² as drawn"].of(run) == 0.6
+    assert columns["factors, worst R²"].of(run) == 0.4
+    assert columns["leakage, sd"].of(run) == 0.3
+    assert columns["what-if picture, dB"].of(run) == 20.0
+    assert columns["MIC"].of(run) == 0.5
+
+
+def test_a_run_without_the_numbers_has_no_column():
+    for column in (*scoreboard.CAUSAL, *scoreboard.REPRESENTATION):
+        with pytest.raises(KeyError):
+            column.of({"something/else": 1.0})
 
 
 def test_rows_become_runs_in_the_order_asked_for():

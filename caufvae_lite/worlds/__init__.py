@@ -1,6 +1,7 @@
 """Worlds: simulators that know what the picture would have been."""
 
-from caufvae_lite.worlds.base import World
+from caufvae_lite.worlds.base import StructuralWorld, World
 from caufvae_lite.worlds.pendulum import Pendulum
+from caufvae_lite.worlds.water import Water
 
-__all__ = ["Pendulum", "World"]
+__all__ = ["Pendulum", "StructuralWorld", "Water", "World"]
