@@ -42,9 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def pretrain() -> None:
-    """The shipped checkpoints: the main model, seed 0, on either pendulum."""
-    for world in ("pendulum", "pendulum-noisy"):
-        model = experiments.train(experiments.Run(experiments.MAIN, world, 0))
+    """The shipped checkpoints: each world's own model, seed 0."""
+    for world, name in experiments.SHIPPED.items():
+        model = experiments.train(experiments.Run(name, world, 0))
         path = data_folder() / "checkpoints" / f"{world}.safetensors"
         save(model, path, seed=0, world=world, epochs=experiments.EPOCHS)
         scores = alignment(model, experiments.data_of(world)[2])
