@@ -4,8 +4,10 @@ from typing import Any
 
 from caufvae_lite import metrics
 from caufvae_lite.caufvae import CauFVAE
+from caufvae_lite.celeba import CelebA
 from caufvae_lite.checkpoints import CheckpointError, load, load_pretrained, save
 from caufvae_lite.data import FactorDataset
+from caufvae_lite.digits import Digits
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.history import History
@@ -19,8 +21,10 @@ __all__ = [
     "CauFVAE",
     "CausalFlow",
     "CausalGraph",
+    "CelebA",
     "CheckpointError",
     "Decoded",
+    "Digits",
     "FactorDataset",
     "FactorModel",
     "FactorVAE",

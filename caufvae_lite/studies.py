@@ -4,6 +4,7 @@ from caufvae_lite import (
     assumptions,
     board,
     cost,
+    digits_study,
     downstream,
     experiments,
     search,
@@ -11,5 +12,14 @@ from caufvae_lite import (
 )
 from caufvae_lite.study import Study
 
-_MODULES = (experiments, assumptions, search, board, cost, downstream, structure_study)
+_MODULES = (
+    experiments,
+    assumptions,
+    search,
+    board,
+    cost,
+    downstream,
+    structure_study,
+    digits_study,
+)
 STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _MODULES}
