@@ -44,6 +44,26 @@ def _padded(side: int, patch: int) -> int:
     return -(-side // step) * step
 
 
+# A process whose share of a batch is empty hands on no picture at all, for which PyTorch's
+# own pixel_unshuffle (and pixel_shuffle's gradient) returns a wrong shape (seen in 2.13).
+
+
+def _fold(images: Tensor, patch: int) -> Tensor:
+    """Each patch's pixels as channels: ``(n, c p², h/p, w/p)``."""
+    n, c, h, w = images.shape
+    if n == 0:
+        return images.reshape(0, c * patch**2, h // patch, w // patch)
+    return F.pixel_unshuffle(images, patch)
+
+
+def _unfold(patches: Tensor, patch: int) -> Tensor:
+    """The inverse of `_fold`."""
+    n, c, h, w = patches.shape
+    if n == 0:
+        return patches.reshape(0, c // patch**2, h * patch, w * patch)
+    return F.pixel_shuffle(patches, patch)
+
+
 class Encoder(nn.Module):
     """Images ``(n, c, h, w)`` in [0, 1] → ``(n, outputs)``.
 
@@ -79,7 +99,7 @@ class Encoder(nn.Module):
         images = 1 - images  # a white background becomes zeros, and shapes stand out
         if any(self.padding):
             images = F.pad(images, self.padding, mode="replicate")
-        patches = F.pixel_unshuffle(images, self.patch)
+        patches = _fold(images, self.patch)
         patches = patches.contiguous(memory_format=torch.channels_last)
         thumbnail = F.avg_pool2d(images, self.patch).flatten(1)
         return self.head(self.convolutions(patches).flatten(1)) + self.shortcut(thumbnail)
@@ -116,5 +136,5 @@ class Decoder(nn.Module):
     def forward(self, latents: Tensor) -> Tensor:
         hidden = self.head(latents).view(-1, *self.start)
         hidden = hidden.contiguous(memory_format=torch.channels_last)
-        logits = F.pixel_shuffle(self.convolutions(hidden), self.patch)
+        logits = _unfold(self.convolutions(hidden), self.patch)
         return logits[..., : self.size[0], : self.size[1]]

@@ -16,7 +16,7 @@ from caufvae_lite import CauFVAE, Pendulum, fit
 from caufvae_lite.baselines import CausalVAE
 from caufvae_lite.training import TrainingStopped
 
-SHAPE = (3, 16, 16)
+SHAPE = (3, 28, 28)  # in patches of 2 × 2, which an empty share must survive
 RANK = int(os.environ.get("RANK", 0))
 COUNT = int(os.environ.get("WORLD_SIZE", 1))
 
@@ -30,7 +30,7 @@ class Idle(CauFVAE):
 
 
 def data(rows=64):
-    found = Pendulum(16).sample(rows, seed=0)
+    found = Pendulum(SHAPE[1]).sample(rows, seed=0)
     missing = torch.rand(found.factors.shape, generator=torch.Generator().manual_seed(1)) < 0.3
     return found.with_factors(found.factors.masked_fill(missing, torch.nan))
 

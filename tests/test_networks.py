@@ -17,6 +17,18 @@ def test_encoder_and_decoder_take_any_picture_size(pictures, shape):
     assert torch.isfinite(logits).all()
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_no_pictures_give_no_pictures(pictures, shape):
+    """A process whose share of a batch is empty asks for this."""
+    networks = Encoder(shape, outputs=5), Decoder(shape, inputs=5)
+    latents = networks[0](pictures(2, shape)[:0])
+    logits = networks[1](latents)
+    assert latents.shape == (0, 5) and logits.shape == (0, *shape)
+    logits.sum().backward()
+    for network in networks:
+        assert all(p.grad is None or not p.grad.any() for p in network.parameters())
+
+
 @pytest.mark.parametrize("shape", [(3, 30, 30), (1, 33, 20)], ids=str)
 def test_every_pixel_is_seen_and_drawn(pictures, shape):
     torch.manual_seed(0)
