@@ -80,9 +80,12 @@ class Digits(FactorDataset):
 
     def rows(self, rows: Tensor | np.ndarray | Sequence[int] | slice) -> Digits:
         """The digits of just these rows: integers, a boolean mask, or a slice."""
-        plain, some = super().rows(rows), copy.copy(self)
+        index = rows if isinstance(rows, slice) else torch.as_tensor(rows)
+        if isinstance(index, Tensor) and index.numel() == 0:
+            index = index.long()  # an empty list is one of numbers with a point
+        plain, some = super().rows(index), copy.copy(self)
         some.images, some.factors = plain.images, plain.factors
-        some.digit = self.digit[rows if isinstance(rows, slice) else torch.as_tensor(rows)]
+        some.digit = self.digit[index]
         return some
 
     @staticmethod

