@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from caufvae_lite.training import choose_device
+from caufvae_lite.processes import choose_device
 
 NOTEBOOKS = ("03_vae_training", "05_interventions")
 
