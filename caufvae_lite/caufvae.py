@@ -43,6 +43,7 @@ class CauFVAE(FactorVAE):
         label_likelihood: weight of −log p_flow(u); 0 switches it off.
         supervision: weight of ‖z̄(x) − u‖².
         extra_dims: unlabelled N(0, I) latents outside the flow.
+        kl_weight: of the KL, β of a β-VAE; 1 is the evidence bound.
 
     >>> graph = CausalGraph(["sun", "shadow"], [("sun", "shadow")])
     >>> model = CauFVAE(graph, image_shape=(1, 28, 28))
@@ -58,6 +59,7 @@ class CauFVAE(FactorVAE):
         label_likelihood: float = 5.0,
         supervision: float = 20.0,
         extra_dims: int = 0,
+        kl_weight: float = 1.0,
     ):
         super().__init__(
             graph,
@@ -68,12 +70,15 @@ class CauFVAE(FactorVAE):
         )
         if prior not in PRIORS:
             raise ValueError(f'prior must be "scm" or "label", got {prior!r}.')
+        if not (kl_weight >= 0 and kl_weight < float("inf")):
+            raise ValueError(f"kl_weight must be finite and 0 or more, got {kl_weight}.")
         self.prior = prior
+        self.kl_weight = float(kl_weight)
         self.flow = CausalFlow(graph)
         self.label_prior = LabelPrior(len(graph)) if prior == "label" else None
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "prior": self.prior}
+        return {**super().config(), "prior": self.prior, "kl_weight": self.kl_weight}
 
     def latent_map(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         return self.flow(noise)

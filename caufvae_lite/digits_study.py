@@ -111,16 +111,15 @@ def build(model: str, seed: int) -> CauFVAE:
     """The named model with fresh weights."""
     graph = Digits(seed).graph
     torch.manual_seed(seed)
-    found = CauFVAE(
+    return CauFVAE(
         graph.without_edges() if model == EMPTY else graph,
         (1, 28, 28),
         prior="label" if model == LABEL_PRIOR else "scm",
         label_likelihood=0.0 if model == LABEL_PRIOR else LABEL_LIKELIHOOD,
         supervision=SUPERVISION,
         extra_dims=EXTRA_DIMS,
+        kl_weight=KL_WEIGHT,
     )
-    found.kl_weight = KL_WEIGHT
-    return found
 
 
 def train(model: str, seed: int, progress: bool = True) -> CauFVAE:

@@ -5,7 +5,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from caufvae_lite import CheckpointError, checkpoints, fit, load, load_pretrained, save
+from caufvae_lite import (
+    CauFVAE,
+    CausalGraph,
+    CheckpointError,
+    checkpoints,
+    fit,
+    load,
+    load_pretrained,
+    save,
+)
 
 
 @pytest.fixture
@@ -213,3 +222,18 @@ def test_notes_that_json_cannot_hold_leave_nothing_behind(model, tmp_path):
 def test_an_unknown_pretrained_model_is_named():
     with pytest.raises(ValueError, match="zebra"):
         load_pretrained("zebra")
+
+
+def test_a_saved_model_remembers_how_it_weighs_the_kl(tmp_path):
+    graph = CausalGraph(["a", "b"], [("a", "b")])
+    model = CauFVAE(graph, (1, 16, 16), kl_weight=0.03)
+    loaded = load(save(model, tmp_path / "m.safetensors"))
+    assert isinstance(loaded, CauFVAE) and loaded.kl_weight == 0.03
+    images, labels = torch.rand(4, 1, 16, 16), torch.randn(4, 2)
+    whole = CauFVAE(graph, (1, 16, 16))
+    whole.load_state_dict(model.state_dict())
+    terms = [m.loss(images, labels, torch.Generator().manual_seed(0)) for m in (model, whole)]
+    assert terms[0]["kl"].item() == pytest.approx(0.03 * terms[1]["kl"].item(), rel=1e-5)
+    for weight in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="kl_weight"):
+            CauFVAE(graph, (1, 16, 16), kl_weight=weight)

@@ -57,7 +57,8 @@ class ICMVAE(CauFVAE):
         self.label_flow = CausalFlow(graph, log_scale=SIGMOID)
 
     def config(self) -> dict[str, Any]:
-        own = {k: v for k, v in super().config().items() if k != "prior"}
+        fixed = ("prior", "kl_weight")
+        own = {k: v for k, v in super().config().items() if k not in fixed}
         return {**own, "noise_prior": self.noise_prior, "label_flow": self.label_flow_weight}
 
     def mechanism_parameters(self) -> list[nn.Parameter]:
