@@ -4,10 +4,10 @@ from typing import Any
 
 from caufvae_lite import metrics
 from caufvae_lite.caufvae import CauFVAE
-from caufvae_lite.celeba import CelebA
 from caufvae_lite.checkpoints import CheckpointError, load, load_pretrained, save
 from caufvae_lite.data import FactorDataset
-from caufvae_lite.digits import Digits
+from caufvae_lite.datasets.celeba import CelebA
+from caufvae_lite.datasets.digits import Digits
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.history import History

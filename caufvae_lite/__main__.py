@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from caufvae_lite import experiments
 from caufvae_lite.checkpoints import data_folder, save, write_manifest
-from caufvae_lite.evaluation import alignment
-from caufvae_lite.tour import run_tour
+from caufvae_lite.commands.tour import run_tour
+from caufvae_lite.studies import core
+from caufvae_lite.worlds.examination import alignment
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,11 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     commands.add_parser("pretrain", help="train the shipped checkpoints anew")
     options, rest = parser.parse_known_args(arguments)
     if options.command == "train":
-        from caufvae_lite import train
+        from caufvae_lite.commands import train
 
         return train.main(rest)
     if options.command == "sweep":
-        from caufvae_lite import sweep
+        from caufvae_lite.commands import sweep
 
         return sweep.main(rest)
     if rest:
@@ -43,11 +43,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def pretrain() -> None:
     """The shipped checkpoints: each world's own model, seed 0."""
-    for world, name in experiments.SHIPPED.items():
-        model = experiments.train(experiments.Run(name, world, 0))
+    for world, name in core.SHIPPED.items():
+        model = core.train(core.Run(name, world, 0))
         path = data_folder() / "checkpoints" / f"{world}.safetensors"
-        save(model, path, seed=0, world=world, epochs=experiments.EPOCHS)
-        scores = alignment(model, experiments.data_of(world)[2])
+        save(model, path, seed=0, world=world, epochs=core.EPOCHS)
+        scores = alignment(model, core.data_of(world)[2])
         print(f"{world}: " + ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
     write_manifest(data_folder())
 

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from caufvae_lite.history import History
-from caufvae_lite.processes import choose_device
+from caufvae_lite.scaling.processes import choose_device
 from caufvae_lite.version import __version__
 
 DPI = 110

@@ -4,7 +4,7 @@ Everything random is keyed by ``(seed, purpose, epoch)`` and drawn for the whole
 the learning rate is a function of the step alone. So the same seed gives the same weights,
 and a run that was stopped and resumed ends where an uninterrupted one does.
 
-Several processes take a share each of every batch (`caufvae_lite.shares`), as do several
+Several processes take a share each of every batch (`scaling.shares`), as do several
 rounds of accumulation. The shares' gradients add up to the batch's; one sum over all
 processes a step carries them, and the losses with them.
 """
@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from caufvae_lite import training_checkpoint
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.history import TERMS, History
-from caufvae_lite.processes import Processes, choose_device, join
 from caufvae_lite.randomness import keyed_generator
-from caufvae_lite.shares import Share, cut
-from caufvae_lite.training_checkpoint import Position, Progress
+from caufvae_lite.scaling import resume as resuming
+from caufvae_lite.scaling.processes import Processes, choose_device, join
+from caufvae_lite.scaling.resume import Position, Progress
+from caufvae_lite.scaling.shares import Share, cut
 from caufvae_lite.vae import INFERENCE_BATCH, FactorVAE, inference_batch
 
 LABELS, HELD_OUT, ORDER, NOISE, VALIDATION = range(5)  # purposes of the random draws
@@ -187,7 +187,7 @@ def fit(
     }  # fmt: skip
     if processes.count > 1:
         together = {"accumulate": accumulate, "checkpoint": str(checkpoint), "resume": resume}
-        data = training_checkpoint.labels_digest(labels)
+        data = resuming.labels_digest(labels)
         processes.agree({**settings, **together, "labels": data})
 
     model.adopt_units(dataset, rows)
@@ -201,7 +201,7 @@ def fit(
         settings["data"] = processes.from_main(partial(_prepare, checkpoint, dataset))
         read = partial(_read_if_there, checkpoint, settings, resume)
         if (found := processes.from_main(read)) is not None:
-            so_far = training_checkpoint.restore(*found, model, optimizer)
+            so_far = resuming.restore(*found, model, optimizer)
             so_far.history.device = str(processes)
     history, at = so_far.history, so_far.position
     written = time.perf_counter()
@@ -209,7 +209,7 @@ def fit(
     def store() -> None:
         nonlocal written
         if checkpoint is not None:
-            training_checkpoint.store(checkpoint, settings, model, optimizer, so_far)
+            resuming.store(checkpoint, settings, model, optimizer, so_far)
         written = time.perf_counter()
 
     steps = -(-len(rows) // batch_size)
@@ -383,13 +383,13 @@ def _takes_share(model: FactorVAE) -> bool:
 
 def _prepare(checkpoint: str | Path, dataset: FactorDataset) -> str:
     """Tidy up behind a killed run, and say what the data are."""
-    training_checkpoint.remove_partial(checkpoint)
-    return training_checkpoint.digest(dataset)
+    resuming.remove_partial(checkpoint)
+    return resuming.digest(dataset)
 
 
 def _read_if_there(
     checkpoint: str | Path, settings: dict[str, Any], resume: bool
 ) -> tuple[dict[str, Tensor], dict] | None:
     if resume and Path(checkpoint).is_file():
-        return training_checkpoint.read(checkpoint, settings)
+        return resuming.read(checkpoint, settings)
     return None

@@ -34,7 +34,7 @@ from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.model import Decoded
 from caufvae_lite.networks import Decoder, Encoder, ImageShape, check_image_shape
 from caufvae_lite.randomness import Seed, generator_from, normal
-from caufvae_lite.shares import Share
+from caufvae_lite.scaling.shares import Share
 
 LOG_STD = (-7.0, 1.0)  # bounds of the posterior's log standard deviation
 INFERENCE_BATCH = 512  # rows at a time, of up to 64 × 64 pixels; fewer of larger pictures

@@ -1,15 +1,12 @@
 """What several test files share: random graphs, random flows, tiny worlds and models."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import networkx as nx
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+import notebooks
 from caufvae_lite import CauFVAE, CausalFlow, CausalGraph, Pendulum
 
 settings.register_profile(
@@ -150,9 +147,4 @@ def pictures():
 @pytest.fixture(scope="session")
 def tool():
     """``tools/notebooks.py``, which is no part of the package."""
-    path = Path(__file__).parent.parent / "tools" / "notebooks.py"
-    spec = importlib.util.spec_from_file_location("notebooks_tool", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return notebooks

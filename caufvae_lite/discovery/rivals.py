@@ -1,0 +1,78 @@
+"""Established ways from an order to a graph: CAM's pruning, and PC.
+
+CAM (Bühlmann, Peters, Ernest 2014) needs ``statsmodels``, PC (Spirtes, Glymour 1991)
+``causal-learn``; both come with the extra ``bench``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caufvae_lite.discovery.gates import standardised
+from caufvae_lite.graph import CausalGraph
+
+
+def cam(
+    factors: Tensor, super_graph: CausalGraph, alpha: float = 1e-3, curves: int = 10
+) -> CausalGraph:
+    """CAM's pruning: an additive model on all predecessors, edges with p < ``alpha`` kept.
+
+    Cubic regression splines of ``statsmodels``, knots at quantiles, and the exact F test
+    of each curve (mgcv's penalised curves, which CAM used, have no such test in Python:
+    pygam calls its own p-values too small).
+    """
+    splines = _optional("statsmodels.gam.api", "statsmodels").BSplines
+    ols = _optional("statsmodels.api", "statsmodels").OLS
+    x = _complete_rows(factors, super_graph)
+    edges = []
+    for name in super_graph.nodes:
+        parents = super_graph.parents(name)
+        if not parents:
+            continue
+        inputs = x[:, [super_graph.index(p) for p in parents]]
+        basis = splines(inputs, df=[curves] * len(parents), degree=[3] * len(parents)).basis
+        curve = np.repeat(np.arange(len(parents)), curves - 1)
+        curve, basis = curve[basis.any(0)], basis[:, basis.any(0)]  # tied values: empty splines
+        design = np.column_stack([np.ones(len(x)), basis])
+        result = ols(x[:, super_graph.index(name)], design).fit()
+        for j, parent in enumerate(parents):
+            if float(result.f_test(np.eye(design.shape[1])[1:][curve == j]).pvalue) < alpha:
+                edges.append((parent, name))
+    return CausalGraph(super_graph.nodes, edges)
+
+
+def pc(factors: Tensor, super_graph: CausalGraph, alpha: float = 0.01) -> CausalGraph:
+    """PC's skeleton by Fisher's z (causal-learn), oriented by the order of ``super_graph``.
+
+    The test is a linear one. Edges between pairs that the order forbids do not arise, since
+    the order is complete; the search itself is not told it.
+    """
+    search = _optional("causallearn.search.ConstraintBased.PC", "causal-learn").pc
+    x = _complete_rows(factors, super_graph)
+    matrix = search(x, alpha, "fisherz", show_progress=False).G.graph
+    joined = (matrix != 0) | (matrix.T != 0)
+    nodes = super_graph.nodes
+    return CausalGraph(
+        nodes,
+        [(a, b) for a, b in super_graph.edges if joined[nodes.index(a), nodes.index(b)]],
+    )
+
+
+def _complete_rows(factors: Tensor, graph: CausalGraph) -> np.ndarray:
+    x = standardised(factors, graph)
+    return x[~torch.isnan(x).any(1)].double().numpy()
+
+
+def _optional(module: str, package: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"This comparison needs {package}, which the package itself does not: "
+            'pip install "caufvae-lite[bench]".'
+        ) from error

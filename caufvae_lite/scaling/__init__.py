@@ -1,0 +1,1 @@
+"""One run on several processes, in several rounds, or stopped and resumed."""

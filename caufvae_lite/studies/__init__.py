@@ -1,0 +1,1 @@
+"""The tables in ``data/results``: one file each, named after its table."""

@@ -1,0 +1,240 @@
+"""Identifiability: one experiment for each assumption, with that assumption broken.
+
+Three statements, which notebook 04 keeps apart. (a) *Alignment*: supervision makes
+z̄(x) = E[u | x], which is u if the picture determines u. (b) *Mechanisms and
+counterfactuals* (Nasr-Esfahany, Alizadeh, Shah 2023): right graph or order, independent
+noises, mechanisms monotone in a scalar noise. (c) *iVAE* (Khemakhem et al. 2020): shown in
+the notebook on a toy, for given the pendulum's labels its factors are constants.
+
+Every variant differs from ``REFERENCE`` in one thing. All are small (32 × 32 pixels) and
+live on the noisy pendulum, where abduction has something to find.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+from caufvae_lite.caufvae import CauFVAE
+from caufvae_lite.data import FactorDataset
+from caufvae_lite.graph import CausalGraph
+from caufvae_lite.history import History
+from caufvae_lite.metrics import drift, r2
+from caufvae_lite.studies import core
+from caufvae_lite.studies.base import Study
+from caufvae_lite.studies.results import Key, timed
+from caufvae_lite.training import fit
+from caufvae_lite.worlds import Pendulum
+from caufvae_lite.worlds.examination import alignment, effect_set_alone, permuted_values
+from caufvae_lite.worlds.pendulum import BOTTOM, TOP
+
+IMAGE_SIZE = 32
+EPOCHS = 8
+WORLD = "pendulum-noisy-32"  # in the results' column ``world``
+HIDDEN_CAUSE = 0.8  # correlation of the light angle with each of the shadow's noises
+CLOUD = 16.0  # in axis units: whatever is higher up is hidden
+
+
+class HiddenCausePendulum(Pendulum):
+    """Something unseen moves the lamp *and* the shadow: no noise is independent of it.
+
+    The shadow's noise is σ (ρ l + √(1 − ρ²) e), with l the standardised light angle. A
+    counterfactual keeps it, since turning the lamp by hand does not touch the hidden cause.
+    """
+
+    def exogenous(self, factors: Tensor, generator: torch.Generator) -> Tensor:
+        light = factors[:, 1:2]
+        own = super().exogenous(factors, generator)
+        shared = self.noise * (light - light.mean()) / light.std()
+        return HIDDEN_CAUSE * shared + (1 - HIDDEN_CAUSE**2) ** 0.5 * own
+
+
+class BimodalPendulum(Pendulum):
+    """The shadow's noise has two peaks, at ±0.95 σ, and standard deviation σ."""
+
+    def exogenous(self, factors: Tensor, generator: torch.Generator) -> Tensor:
+        side = torch.randint(2, (len(factors), 2), generator=generator) * 2 - 1
+        own = super().exogenous(factors, generator)
+        return 0.95 * self.noise * side + (1 - 0.95**2) ** 0.5 * own
+
+
+class CloudedPendulum(Pendulum):
+    """A white cloud hides the sun in every picture: the light angle is not to be seen."""
+
+    def render(self, factors: Tensor) -> Tensor:
+        images = super().render(factors)
+        images[:, :, : self.hidden_rows] = 1.0
+        return images
+
+    @property
+    def hidden_rows(self) -> int:
+        """How many rows of pixels, from the top, the cloud covers."""
+        return round((TOP - CLOUD) / (TOP - BOTTOM) * self.image_size)
+
+
+class LabelReadingCauFVAE(CauFVAE):
+    """Its encoder reads the labels beside the picture, as it can in training only.
+
+    h(x, u) = h(x) + W u for labelled training rows, and h(x) when there is no label. The
+    published encoder probably reads labels (our reconstruction of it); this linear shortcut
+    is a simple relative of it that can be asked about a new picture at all.
+    """
+
+    def __init__(self, graph: CausalGraph, *args, **kwargs):
+        super().__init__(graph, *args, **kwargs)
+        self.read = nn.Linear(len(graph), len(graph), bias=False)
+        nn.init.zeros_(self.read.weight)
+        self._labels_at_hand: Tensor | None = None
+
+    def loss(self, images, factors, generator=None, share=None):
+        labels = self._labels(factors, len(images))
+        self._labels_at_hand = torch.where(torch.isnan(labels), 0.0, labels)
+        try:
+            return super().loss(images, factors, generator, share)
+        finally:
+            self._labels_at_hand = None
+
+    def proposal(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        mean, raw = super().proposal(images)
+        if self._labels_at_hand is None:
+            return mean, raw
+        told = self.read(self._labels_at_hand)
+        return torch.cat([mean[:, : told.shape[1]] + told, mean[:, told.shape[1] :]], -1), raw
+
+
+def reversed_graph(graph: CausalGraph) -> CausalGraph:
+    """Every arrow the wrong way round: the shadow moves the lamp."""
+    return CausalGraph(graph.nodes, [(effect, cause) for cause, effect in graph.edges])
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One experiment: what is broken, and how world, graph, labels or model differ."""
+
+    name: str
+    breaks: str
+    world: type[Pendulum] = Pendulum
+    graph: Callable[[CausalGraph], CausalGraph] = lambda graph: graph
+    labels: float = 1.0
+    model: type[CauFVAE] = CauFVAE
+
+
+REFERENCE = Variant("all as assumed", "nothing")
+VARIANTS = {
+    v.name: v
+    for v in (
+        REFERENCE,
+        Variant("10 % labels", "enough labels", labels=0.1),
+        Variant("1 % labels", "enough labels", labels=0.01),
+        Variant("no labels", "labels at all", labels=0.0),
+        Variant("occluded sun", "the picture determines u", world=CloudedPendulum),
+        Variant("labels in the encoder", "it reads pictures only", model=LabelReadingCauFVAE),
+        Variant("empty graph", "the right graph", graph=CausalGraph.without_edges),
+        Variant("reversed graph", "the right graph", graph=reversed_graph),
+        Variant("order only", "the graph, not its order", graph=CausalGraph.order_only),
+        Variant("hidden cause", "independent noises", world=HiddenCausePendulum),
+        Variant("bimodal noise", "normal noises", world=BimodalPendulum),
+    )
+}
+
+
+def data_of(variant: Variant) -> tuple[Pendulum, FactorDataset, FactorDataset]:
+    """The variant's world, training rows and test rows."""
+    world = variant.world(IMAGE_SIZE, noise=core.NOISE)
+    return world, *world.grid().split("published")
+
+
+def train(
+    variant: Variant, seed: int, device="cpu", progress: bool = True
+) -> tuple[CauFVAE, History]:
+    """Fit the variant's model to its world; without labels both label terms are off."""
+    world, rows, _ = data_of(variant)
+    supervised = variant.labels > 0
+    torch.manual_seed(seed)
+    model = variant.model(
+        variant.graph(world.graph),
+        (3, IMAGE_SIZE, IMAGE_SIZE),
+        supervision=core.SUPERVISION if supervised else 0.0,
+        label_likelihood=5.0 if supervised else 0.0,
+    )
+    history = fit(
+        model, rows, epochs=EPOCHS, seed=seed, device=device,
+        label_fraction=variant.labels if supervised else 1.0, progress=progress,
+    )  # fmt: skip
+    return model, history
+
+
+def examine(
+    model: CauFVAE, world: Pendulum, test: FactorDataset, seed: int = 0
+) -> dict[str, float]:
+    """Alignment, counterfactuals and leakage: which statement holds for this model?
+
+    ``r2/…`` without a refit, and ``refit/…`` after the best linear map of all factors;
+    ``do(…) latent r2/…`` of the effects against the world; ``do(…) latent drift/…`` of what
+    the true graph puts out of reach, in standard deviations; ``do(shadow_length) drift/…``
+    the same, measured in decoded pictures; ``noise ks/…``, the distance of the abducted
+    noise from the standard normal that the model claims it has.
+    """
+    graph = world.graph
+    found = model.factors(test.images).cpu()
+    scores = alignment(model, test) | _refitted(found, test)
+    for name in graph.nodes:
+        do = permuted_values(test, [name], seed)
+        truth = world.counterfactual(test.factors, do)
+        changed = model.counterfactual(test.images, do).factors.cpu()
+        moves = drift(found, changed, test.factors.std(0))
+        for i, node in enumerate(graph.nodes):
+            if node in graph.descendants(name):
+                score = float(r2(truth[:, i], changed[:, i]))
+                scores[f"do({name}) latent r2/{node}"] = score
+            elif node != name:
+                scores[f"do({name}) latent drift/{node}"] = float(moves[i])
+    if not isinstance(world, CloudedPendulum):  # the ruler needs to see the sun
+        drawn = effect_set_alone(model, world, test, "shadow_length", seed)
+        scores |= {k: v for k, v in drawn.items() if "support" not in k}
+    noise = model.encode(test.images).mean.detach().cpu().numpy()
+    for i, node in enumerate(graph.nodes):
+        if graph.parents(node):
+            scores[f"noise ks/{node}"] = float(stats.kstest(noise[:, i], "norm").statistic)
+    return scores
+
+
+def _refitted(found: Tensor, test: FactorDataset) -> dict[str, float]:
+    """R² after the linear map that suits the test rows best: is it there, if unnamed?"""
+    inputs = np.column_stack([found.numpy(), np.ones(len(found))])
+    solution = np.linalg.lstsq(inputs, test.factors.numpy(), rcond=None)[0]
+    scores = np.atleast_1d(r2(test.factors, inputs @ solution))
+    return {f"refit/{n}": float(s) for n, s in zip(test.graph.nodes, scores, strict=True)}
+
+
+def compute(key: Key) -> tuple[dict[str, float], dict[str, Any]]:
+    """Train and examine one run of the study."""
+    variant = VARIANTS[key[0]]
+    world, _, test = data_of(variant)
+    (model, _), circumstances = timed(lambda: train(variant, key[2], "cpu", progress=False))
+    return examine(model, world, test), circumstances
+
+
+def configuration(key: Key) -> dict[str, Any]:
+    """Every setting of one run of the study."""
+    variant = VARIANTS[key[0]]
+    return {
+        "variant": variant.name, "world": variant.world.__name__, "seed": key[2],
+        "graph": variant.graph(Pendulum().graph).edges, "labels": variant.labels,
+        "model": variant.model.__name__, "noise": core.NOISE, "epochs": EPOCHS,
+        "supervision": core.SUPERVISION, "image_size": IMAGE_SIZE,
+        "hidden_cause": HIDDEN_CAUSE, "cloud": CLOUD,
+    }  # fmt: skip
+
+
+def _keys(seeds: Sequence[int]) -> list[Key]:
+    return [(name, WORLD, seed) for seed in seeds for name in VARIANTS]
+
+
+STUDY = Study("identifiability", _keys, configuration, compute)

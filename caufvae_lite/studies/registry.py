@@ -1,0 +1,16 @@
+"""All studies, by the name of their table in ``data/results``."""
+
+from caufvae_lite.studies import (
+    core,
+    cost,
+    digits,
+    downstream,
+    identifiability,
+    scoreboard,
+    search,
+    structure,
+)
+from caufvae_lite.studies.base import Study
+
+_IN_ORDER = (core, identifiability, search, scoreboard, cost, downstream, structure, digits)
+STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _IN_ORDER}

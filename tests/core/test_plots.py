@@ -1,0 +1,87 @@
+"""Every figure draws what it is given, at odd sizes too, and closes over nothing."""
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from caufvae_lite import CausalGraph, plots
+from caufvae_lite.studies import charts
+
+GRID = np.linspace(-2, 2, 21)
+LONE = CausalGraph(["alone"])
+CHAIN = CausalGraph(["a", "b_c", "d"], [("a", "b_c"), ("b_c", "d")])
+
+FIGURES = {
+    "mass": lambda: plots.moving_mass(
+        GRID, np.exp(-(GRID**2)), 2 * GRID, np.exp(-(GRID**2)) / 2
+    ),
+    "one density": lambda: plots.densities({"a": np.ones(441)}, GRID),
+    "densities": lambda: plots.densities(
+        {"a": np.ones(441), "b": torch.ones(441)}, GRID, [(0, 0)]
+    ),
+    "matrices": lambda: plots.matrices(
+        {"zeros": np.zeros((2, 3)), "mask": np.eye(2, dtype=bool)}
+    ),
+    "graph": lambda: plots.causal_graph(CHAIN, do=["d"]),
+    "graph of one": lambda: plots.causal_graph(LONE),
+    "graph and matrices": lambda: plots.graph_and_matrices(
+        CHAIN, {"J": np.eye(3)}, CHAIN.nodes
+    ),
+    "timings": lambda: plots.timings([1, 10], {"a": [1e-3, 2e-3], "b": [1e-3, np.nan]}, "d"),
+    "distributions": lambda: plots.distributions({k: GRID for k in "abc"}, "x"),
+    "bars": lambda: plots.bars({"a": [1.0], "b": [-1.0]}, ["x_y"], limits=(-2, 2)),
+    "clouds": lambda: plots.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
+    "spread": lambda: plots.spread(torch.zeros(5), 1.0, "x"),
+    "curves": lambda: plots.curves(GRID, {"a": GRID, "b": GRID**2}, "x", "y"),
+    "scores": lambda: plots.scores({"m": {"a": (0.5, 0.1), "b": (np.nan, np.nan)}}),
+    "low scores": lambda: plots.scores({"m": {"a": (-5.0, 0.1)}}, floors={"a": -1}),
+    "mechanism": lambda: plots.curves(GRID, {k: GRID for k in "abcd"}, "x", "y", law=GRID),
+    "pictures": lambda: plots.picture_rows({"r": np.zeros((2, 3, 8, 8))}, ["one", "two"]),
+    "intervals": lambda: charts.intervals(
+        {"p": {"r": {"a": (0.5, 0.1), "b": (0.4, float("nan"))}}, "q": {"s": {"a": (0, 1)}}}
+    ),
+    "intervals beyond limits": lambda: charts.intervals(
+        {"p": {"low": {"a": (-5.0, 1.0)}, "high": {"a": (5.0, 1.0)}}}, limits={"p": (0, 1)}
+    ),
+    "paths": lambda: charts.paths(
+        np.exp(GRID), {"a_b": {"c": GRID, "d": GRID**2}}, {"a_b": ("c",)}
+    ),
+    "choice": lambda: charts.choice(
+        {"a_b": [((), -1.0, 0.5, 3.0), (("c_d",), -0.5, 0.0, 0.0)], "e": [((), 0.0, 0.0, 0.0)]},
+        {"a_b": 1, "e": 0},
+        critical=2.1,
+    ),
+    "ranking": lambda: charts.ranking([0, -1.0, -2.0], [False, True, False], "y"),
+    "grey pictures": lambda: plots.picture_rows({"r": np.zeros((1, 1, 8, 8))}),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_draws(name):
+    figure = FIGURES[name]()
+    assert isinstance(figure, Figure)
+    figure.canvas.draw()
+
+
+def test_slabs_of_moving_mass_hold_equal_shares():
+    """The shading is computed from the noise; each shade covers a tenth of its mass."""
+    noise = np.linspace(-4, 4, 4001)
+    density = np.exp(-0.5 * noise**2) / np.sqrt(2 * np.pi)
+    figure = plots.moving_mass(noise, density, noise, density)
+    shares = []
+    for patch in figure.axes[0].collections:
+        inside = patch.get_paths()[0].vertices[:, 0]
+        rows = (noise >= inside.min()) & (noise <= inside.max())
+        shares.append(np.trapezoid(density[rows], noise[rows]))
+    assert shares == pytest.approx([0.1] * 10, abs=0.002)
+
+
+def test_a_mean_below_the_floor_is_written_out():
+    figure = plots.scores({"m": {"a": (-5.2, 0.1)}}, floors={"a": -1})
+    assert [t.get_text() for t in figure.axes[0].texts] == ["-5.2"]
+
+
+def test_matrix_entries_are_written_in_and_zeros_left_empty():
+    figure = plots.matrices({"J": np.array([[0.0, 0.25], [2.0, 0.0]])})
+    assert sorted(t.get_text() for t in figure.axes[0].texts) == [".25", "2.00"]

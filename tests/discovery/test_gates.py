@@ -1,0 +1,191 @@
+import math
+import statistics
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from caufvae_lite import CausalGraph
+from caufvae_lite.discovery import gates
+from caufvae_lite.discovery.gates import GatedFlow, choose_graph, find_graph, learn_gates
+
+any_graph = st.from_type(CausalGraph)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def gated(flow):
+    """A gated flow with the weights of a plain one."""
+    copy = GatedFlow(flow.graph, flow.hidden, flow.log_scale).to(torch.float64)
+    state = {
+        key.replace("weights.0", "weights.parametrizations.0.original"): value
+        for key, value in flow.state_dict().items()
+    }
+    missing = copy.load_state_dict(state, strict=False)
+    assert not missing.unexpected_keys
+    assert all(key.endswith("open") for key in missing.missing_keys)
+    return copy
+
+
+def collider(n=500, seed=0):
+    """a → c ← b, and d that has nothing to do with them; the order is a, b, d, c."""
+    g = torch.Generator().manual_seed(seed)
+    a, b, d = torch.randn(3, n, generator=g)
+    c = torch.sin(2 * a) * b + 0.3 * torch.randn(n, generator=g)
+    nodes = ["a", "b", "c", "d"]
+    graph = CausalGraph(nodes, [("a", "c"), ("b", "c")])
+    return torch.stack([a, b, c, d], -1), graph, gates.complete(["a", "b", "d", "c"], nodes)
+
+
+# ------------------------------------------------------------------------------- gates
+
+
+@given(graph=any_graph, seed=st.integers(0, 1000))
+def test_with_open_gates_it_is_the_causal_flow(random_flow, noise, graph, seed):
+    flow, eps = random_flow(graph, seed=seed), noise(5, len(graph), seed)
+    same = gated(flow)
+    assert torch.equal(same(eps)[0], flow(eps)[0])
+    assert torch.equal(same.node_log_prob(eps), flow.node_log_prob(eps))
+    assert torch.equal(same.gates, torch.tensor(graph.adjacency).float())
+
+
+@given(graph=any_graph, seed=st.integers(0, 1000))
+def test_a_shut_gate_is_a_missing_edge(random_flow, noise, jacobian, graph, seed):
+    flow = gated(random_flow(graph, seed=seed))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for gate in flow.gate_parameters():
+            gate.copy_(torch.randint(0, 2, gate.shape, generator=generator) * 0.7)
+    z = noise(3, len(graph), seed)
+    reads = (jacobian(lambda v: flow.inverse(v)[0], z) != 0).any(0).T
+    assert torch.equal(reads, (flow.gates > 0) | torch.eye(len(graph), dtype=torch.bool))
+    kept = CausalGraph.from_adjacency((flow.gates > 0).numpy(), graph.nodes)
+    pruned = flow.pruned(kept).double()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            pruned.inverse(z)[0], flow.inverse(z)[0], atol=1e-5, rtol=1e-5
+        )
+
+
+def test_only_a_sub_graph_can_be_kept(diamond):
+    flow = GatedFlow(diamond)
+    with pytest.raises(ValueError, match="sub-graph"):
+        flow.pruned(diamond.order_only())
+    with pytest.raises(ValueError, match="sub-graph"):
+        flow.pruned(CausalGraph(["end"]))
+
+
+def test_gates_learn_which_edges_are_needed():
+    x, graph, order = collider()
+    _, strength = learn_gates(x, order, warm_up=60, steps=120)
+    needed = torch.tensor(graph.adjacency)
+    idle = torch.tensor(order.adjacency) & ~needed
+    assert strength[needed].min() > 1.5 * strength[idle].max()
+    assert (strength[~torch.tensor(order.adjacency)] == 0).all()
+
+
+# --------------------------------------------------------------------------- the choice
+
+
+@pytest.fixture(scope="module")
+def found():
+    torch.set_num_threads(1)
+    x, _, order = collider()
+    return find_graph(x, order)
+
+
+def test_a_known_graph_is_recovered(found):
+    assert found.graph == collider()[1]
+
+
+def test_the_choice_is_the_sparsest_that_is_not_significantly_worse(found):
+    critical = stats.t.ppf(0.95, 4)  # one-sided 5 %, five folds
+    for node, candidates in found.candidates.items():
+        chosen = next(c for c in candidates if set(c[0]) == set(found.graph.parents(node)))
+        assert chosen[3] <= critical
+        assert all(c[3] > critical for c in candidates if len(c[0]) < len(chosen[0]))
+        assert min(c[2] for c in candidates) == 0
+
+
+def test_the_error_of_a_gap_is_nadeaus_and_bengios():
+    """By hand: the folds' mean gaps, their standard deviation, times √(1/5 + 1/4)."""
+    generator = torch.Generator().manual_seed(1)
+    scores, fold = torch.randn(3, 50, generator=generator), gates.folds(50, seed=2)
+    scores[0] += 1
+    scores[:, 7] = torch.nan  # a row that nobody may use
+    means, error = gates._differences(scores, fold)
+    rows = [r for r in range(50) if r != 7]
+    assert means[1] == pytest.approx(scores[1, rows].mean().item(), abs=1e-6)
+    for k in (1, 2):
+        gaps = [
+            (scores[0] - scores[k])[[r for r in rows if fold[r] == f]].mean().item()
+            for f in range(5)
+        ]
+        expected = statistics.stdev(gaps) * math.sqrt(1 / 5 + 1 / 4)
+        assert error[k].item() == pytest.approx(expected, rel=1e-4)
+    assert error[0] == 0
+
+
+def test_folds_are_even_and_follow_the_seed():
+    fold = gates.folds(53, seed=0)
+    assert sorted(torch.bincount(fold).tolist()) == [10, 10, 11, 11, 11]
+    assert not torch.equal(fold, gates.folds(53, seed=1))
+
+
+def test_missing_labels_are_left_out_and_units_do_not_matter(found):
+    x, graph, order = collider()
+    holes = torch.cat([x * 1000 + 5, torch.full((100, 4), torch.nan)])
+    holes[:50, 3] = torch.nan
+    assert find_graph(holes, order).graph == graph
+
+
+def test_a_row_without_the_node_is_not_scored():
+    x, _, _ = collider(60)
+    x[:7, 2] = torch.nan
+    scores = gates.held_out_log_prob(x, [(2, ()), (2, (0, 1))], steps=10)
+    assert torch.isnan(scores[:, :7]).all() and torch.isfinite(scores[:, 7:]).all()
+
+
+def test_held_out_rows_do_not_teach():
+    """Without parents the score is that of a normal law fitted to the other folds."""
+    x = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
+    score = gates.held_out_log_prob(x, [(0, ())])[0].mean()
+    assert abs(score + 0.5 * (math.log(2 * math.pi) + 1)) < 0.05
+    x[3] = 30.0  # an outlier: if its own fold had learned from it, it would be likely
+    assert gates.held_out_log_prob(x, [(0, ())])[0][3] < -50
+
+
+def test_no_edges_and_one_factor():
+    x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    assert find_graph(x, CausalGraph(["a", "b", "c"])).graph.edges == ()
+    assert find_graph(x[:, :1], CausalGraph(["a"])).graph.edges == ()
+
+
+def test_errors_name_what_is_wrong(diamond):
+    with pytest.raises(ValueError, match=r"\(n, 4\)"):
+        find_graph(torch.zeros(30, 3), diamond)
+    with pytest.raises(ValueError, match="infinite"):
+        learn_gates(torch.full((30, 4), torch.inf), diamond)
+    with pytest.raises(ValueError, match="labels or more"):
+        learn_gates(torch.full((30, 4), torch.nan), diamond)
+    with pytest.raises(ValueError, match="strength"):
+        choose_graph(torch.randn(30, 4), diamond, torch.zeros(3, 3))
+
+
+# -------------------------------------------------------------------- order, comparisons
+
+
+def test_the_scores_of_all_orders():
+    x, _, _ = collider(100)
+    scores = gates.order_scores(x[:, :3], ["a", "b", "c"])
+    assert len(scores) == 6 and list(scores.values()) == sorted(scores.values(), reverse=True)
+    with pytest.raises(ValueError, match="too many"):
+        gates.order_scores(torch.randn(50, 6), [f"x{i}" for i in range(6)])

@@ -1,0 +1,56 @@
+"""Studies: distinct runs, settings that are part of a run's identity, and stored tables."""
+
+import json
+
+import pytest
+
+from caufvae_lite.studies.base import Study
+from caufvae_lite.studies.registry import STUDIES
+from caufvae_lite.studies.results import COLUMNS, done, read_results
+
+every = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+
+
+@every
+def test_runs_are_distinct_and_their_settings_are_json(study):
+    keys = study.keys(range(3))
+    assert len(set(keys)) == len(keys) > 0
+    for key in keys:
+        json.dumps(study.configuration(key))
+
+
+@every
+def test_the_digest_tells_runs_apart(study):
+    keys = study.keys(range(2))
+    assert len({study.digest(key) for key in keys}) == len(keys)
+
+
+@every
+def test_the_stored_table_is_complete_and_computed_with_todays_settings(study):
+    assert study.missing(study.path, range(study.seeds)) == []
+    with study.path.open() as file:
+        assert tuple(file.readline().strip().split(",")) == COLUMNS
+
+
+@every
+def test_the_stored_table_holds_nothing_else(study):
+    assert set(done(study.path)) == set(study.keys(range(study.seeds)))
+    rows = read_results(study.path)
+    assert len({(r["model"], r["world"], r["seed"], r["metric"]) for r in rows}) == len(rows)
+
+
+def test_what_is_missing_follows_the_settings(tmp_path):
+    settings = {"epochs": 1}
+    study = Study(
+        "toy",
+        lambda seeds: [("m", "w", s) for s in seeds],
+        lambda key: {**settings, "seed": key[2]},
+        lambda key: ({"score": 1.0}, {}),
+    )
+    from caufvae_lite.studies.results import append
+
+    path = tmp_path / "toy.csv"
+    append(path, study.rows(("m", "w", 0)))
+    assert study.missing(path, range(2)) == [("m", "w", 1)]
+    settings["epochs"] = 2
+    assert study.missing(path, range(2)) == [("m", "w", 0), ("m", "w", 1)]

@@ -1,0 +1,73 @@
+"""The structure study: its cases, the methods beside ours, and its scores."""
+
+import pytest
+import torch
+
+from caufvae_lite import CausalGraph, Pendulum
+from caufvae_lite.discovery import gates
+from caufvae_lite.discovery import rivals as established
+from caufvae_lite.studies import structure
+
+
+def collider(n=400):
+    """a → c ← b, additive, and the order that allows a → b as well."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(n, 3, generator=generator)
+    x[:, 2] = torch.sin(2 * x[:, 0]) + x[:, 1] ** 2 + 0.3 * x[:, 2]
+    return x, CausalGraph(["a", "b", "c"], [("a", "b"), ("a", "c"), ("b", "c")])
+
+
+@pytest.mark.parametrize("method", ["cam", "pc"])
+def test_established_methods_keep_an_additive_edge_and_drop_an_idle_one(method):
+    pytest.importorskip({"cam": "statsmodels", "pc": "causallearn"}[method])
+    x, order = collider()
+    if method == "pc":  # Fisher's z sees lines
+        x[:, 2] = x[:, 0] - x[:, 1] + 0.3 * torch.randn(len(x))
+    found = getattr(established, method)(x, order)
+    assert set(found.edges) == {("a", "c"), ("b", "c")}
+
+
+@pytest.mark.parametrize("method", ["cam", "pc"])
+def test_a_missing_library_is_named(monkeypatch, method):
+    def absent(module):
+        raise ImportError(module)
+
+    monkeypatch.setattr(established, "import_module", absent)
+    with pytest.raises(ImportError, match=r"caufvae-lite\[bench\]"):
+        getattr(established, method)(*collider())
+
+
+def test_a_graph_with_two_edges_too_many_is_scored_as_that(monkeypatch):
+    keep_all = gates.Found(Pendulum(16).graph.order_only(), torch.zeros(4, 4), {})
+    monkeypatch.setattr(structure, "find_graph", lambda *_, **__: keep_all)
+    scores, _ = structure.compute((structure.GATES, "pendulum-noisy", 0))
+    assert scores["shd"] == 2 and scores["recall"] == 1
+    assert scores["precision"] == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("case", [c for c in structure.CASES if "images" not in c])
+def test_the_cases(case):
+    factors, graph = structure.data_of(case, 0)
+    assert factors.shape[1] == len(graph) and torch.isfinite(factors).all()
+    assert torch.equal(factors, structure.data_of(case, 0)[0])
+
+
+def test_what_is_unknown_is_named():
+    with pytest.raises(ValueError, match="case"):
+        structure.data_of("moon", 0)
+    x, order = collider(20)
+    with pytest.raises(ValueError, match="method"):
+        structure.find("magic", x, order, 0)
+
+
+def test_an_unknown_order_is_judged_by_the_best_right_one(monkeypatch):
+    nodes = ("a", "b", "c")
+    x, _ = collider()
+    graph = CausalGraph(nodes, [("a", "c"), ("b", "c")])
+    likeliest = [("c", "a", "b"), ("a", "b", "c"), ("b", "a", "c")]
+    scores = dict(zip(likeliest, (3.0, 2.5, 2.0), strict=True))
+    monkeypatch.setattr(structure, "order_scores", lambda *_: scores)
+    monkeypatch.setattr(structure, "find", lambda _, x, super_graph, seed: super_graph)
+    found, extra = structure._any_order(x, graph, 0)
+    assert extra == {"right order's rank": 2.0, "right order's gap in nats": 0.5}
+    assert set(found.edges) == {("c", "a"), ("c", "b"), ("a", "b")}
