@@ -18,102 +18,38 @@ would reach grandparents). With the complete graph it is the autoregressive flow
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
+from caufvae_lite.mechanisms import (
+    Mechanism,
+    RootMechanism,
+    ScaleBounds,
+    evaluate,
+    log_density,
+)
 from caufvae_lite.randomness import Seed, normal
-
-
-class RootMechanism(nn.Module):
-    """The mechanism of a factor without causes: exactly two numbers.
-
-    ``raw_scale`` () and ``shift`` (); the flow bounds the raw scale.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.raw_scale = nn.Parameter(torch.zeros(()))
-        self.shift = nn.Parameter(torch.zeros(()))
-
-
-class Mechanism(nn.Module):
-    """The mechanism of a factor with causes: a small network from parents to (s, t).
-
-    ``weights[k]`` has shape ``(fan_in, fan_out)`` and ``biases[k]`` ``(fan_out,)``; the
-    last layer's two outputs are the raw (unbounded) scale and the shift. Every parent has
-    its own row in ``weights[0]``, so no edge can be masked away.
-    """
-
-    def __init__(self, parents: int, hidden: Sequence[int]):
-        super().__init__()
-        widths = [parents, *hidden, 2]
-        self.weights = nn.ParameterList()
-        self.biases = nn.ParameterList()
-        for fan_in, fan_out in itertools.pairwise(widths):
-            bound = 1 / math.sqrt(fan_in)
-            self.weights.append(torch.empty(fan_in, fan_out).uniform_(-bound, bound))
-            self.biases.append(torch.empty(fan_out).uniform_(-bound, bound))
-        with torch.no_grad():  # start near the identity: z ≈ ε
-            self.weights[-1].mul_(0.1)
-            self.biases[-1].zero_()
-
-
-IN_CACHE = 2**18  # hidden units × rows that are worked on at once: about 1 MiB
-
-
-def evaluate(mechanisms: Sequence[Mechanism], inputs: Sequence[Tensor]) -> Tensor:
-    """Run several mechanisms side by side, as one batched matrix product per layer.
-
-    A few at a time when there are many: what does not fit in the cache takes three times
-    as long (256 mechanisms, 1,000 rows).
-
-    Args:
-        mechanisms: m networks with the same hidden widths.
-        inputs: for each of them its parents' values, ``(n, p_i)``; shorter ones are
-            padded with zeros, and so are their weights.
-
-    Returns:
-        ``(m, n, 2)``: raw scale and shift.
-    """
-    width = max(len(bias) for bias in mechanisms[0].biases)
-    group = max(1, IN_CACHE // max(1, width * len(inputs[0])))
-    if len(mechanisms) > group:
-        starts = range(0, len(mechanisms), group)
-        parts = [evaluate(mechanisms[k : k + group], inputs[k : k + group]) for k in starts]
-        return torch.cat(parts)
-    widest = max(x.shape[-1] for x in inputs)
-    hidden = torch.stack([F.pad(x, (0, widest - x.shape[-1])) for x in inputs])
-    depth = len(mechanisms[0].weights)
-    for k in range(depth):
-        weights = [m.weights[k] for m in mechanisms]
-        if k == 0:
-            weights = [F.pad(w, (0, 0, 0, widest - len(w))) for w in weights]
-        bias = torch.stack([m.biases[k] for m in mechanisms]).unsqueeze(1)
-        hidden = torch.baddbmm(bias, hidden, torch.stack(weights))
-        if k < depth - 1:
-            hidden = F.silu(hidden)
-    return hidden
 
 
 class CausalFlow(nn.Module):
     """One layer of a causal flow over ``graph``; see the formulas above.
 
+    A subclass may override `scales_and_shifts` to say otherwise how scale and shift follow
+    from the parents. Everything else here is made of it.
+
     Args:
         graph: which factor causes which; columns are in the order of ``graph.nodes``.
         hidden: widths of each mechanism's hidden layers; ``()`` makes it linear.
-        log_scale: bounds of s. Without a bound the likelihood of an effect that has no
-            noise of its own has no maximum. The flow works in the units it is given, so
-            data far from unit scale needs other bounds (`CauFVAE` standardises first).
+        log_scale: bounds of s, see `ScaleBounds`. The flow works in the units it is given, so
+            data far from unit scale need other bounds (`CauFVAE` standardises first).
 
     Attributes:
-        mechanisms: one module per factor, by name: ``flow.mechanisms["shadow_length"]``.
+        mechanisms: one module a factor, by name: ``flow.mechanisms["shadow_length"]``.
     """
 
     def __init__(
@@ -123,22 +59,21 @@ class CausalFlow(nn.Module):
         log_scale: tuple[float, float] = (-4.0, 1.0),
     ):
         super().__init__()
-        low, high = log_scale
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(f"log_scale must be finite (low, high), got {log_scale}.")
         self.graph = graph
         self.hidden = tuple(hidden)
-        self.log_scale = (float(low), float(high))
-        # σ(raw + offset) starts where s = 0, or mid-way if 0 lies outside the bounds.
-        start = -low / (high - low) if low < 0 < high else 0.5
-        self._offset = math.log(start / (1 - start))
+        self.log_scale = (float(log_scale[0]), float(log_scale[1]))
+        self.bounded = ScaleBounds(*self.log_scale)
+        self.mechanisms = NamedModules(
+            graph,
+            [
+                Mechanism(len(graph.parents(n)), self.hidden)
+                if graph.parents(n)
+                else RootMechanism()
+                for n in graph.nodes
+            ],
+        )
         self._parents = [[graph.index(p) for p in graph.parents(n)] for n in graph.nodes]
         self._generations = [[graph.index(n) for n in g] for g in graph.generations]
-        self._modules_in_order: list[nn.Module] = [
-            Mechanism(len(parents), self.hidden) if parents else RootMechanism()
-            for parents in self._parents
-        ]
-        self.mechanisms = _Named(graph.nodes, self._modules_in_order)
 
     def extra_repr(self) -> str:
         return f"nodes={list(self.graph.nodes)}, edges={len(self.graph.edges)}"
@@ -167,13 +102,13 @@ class CausalFlow(nn.Module):
         Returns:
             noise ``(n, d)`` and log|det ∂noise/∂factors| ``(n,)``.
         """
-        noise, scales = self.abduct(factors)
+        noise, scales = self.node_noise(factors)
         return noise, -scales.sum(-1)
 
-    def abduct(self, factors: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors → noise and each factor's own log-scale s_i, both ``(n, d)``."""
+    def node_noise(self, factors: Tensor) -> tuple[Tensor, Tensor]:
+        """Each factor's own noise ε_i and its log-scale s_i, both ``(n, d)``."""
         self._check(factors, "factors")
-        scales, shifts = self._scales_and_shifts(range(len(self.graph)), factors.unbind(-1))
+        scales, shifts = self.scales_and_shifts(range(len(self.graph)), factors.unbind(-1))
         log_scale, shift = torch.stack(scales, -1), torch.stack(shifts, -1)
         return (factors - shift) * torch.exp(-log_scale), log_scale
 
@@ -210,15 +145,12 @@ class CausalFlow(nn.Module):
         A term whose factor, or any of whose parents, is NaN is left out: it is 0, and so
         is its gradient.
         """
-        noise, log_scale = self.abduct(torch.nan_to_num(factors))
-        log_density = -0.5 * (noise.square() + math.log(2 * math.pi)) - log_scale
-        return torch.where(families_observed(self.graph, factors), log_density, 0.0)
+        log_prob = log_density(*self.node_noise(torch.nan_to_num(factors)))
+        return torch.where(families_observed(self.graph, factors), log_prob, 0.0)
 
     def log_prob(self, factors: Tensor) -> Tensor:
         """Log-density ``(n,)`` of ``factors`` ``(n, d)``, with ε ~ N(0, I)."""
-        noise, log_det = self.inverse(factors)
-        normal = -0.5 * (noise.square() + math.log(2 * math.pi)).sum(-1)
-        return normal + log_det
+        return log_density(*self.node_noise(factors)).sum(-1)
 
     def sample(
         self,
@@ -246,8 +178,36 @@ class CausalFlow(nn.Module):
         values = [parents.new_zeros(len(parents))] * len(self.graph)
         for k, j in enumerate(self._parents[i]):
             values[j] = parents[:, k]
-        (scale,), (shift,) = self._scales_and_shifts([i], values)
+        (scale,), (shift,) = self.scales_and_shifts([i], values)
         return scale, shift
+
+    def scales_and_shifts(
+        self, nodes: Sequence[int], values: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Log-scale s_i and shift t_i, each ``(n,)``, of several factors: the subclass's hook.
+
+        Args:
+            nodes: the factors, as columns.
+            values: ``d`` columns ``(n,)``, of which only the parents of ``nodes`` are read.
+        """
+        conditioned = [i for i in nodes if self._parents[i]]
+        read: dict[int, Tensor] = {}
+        if conditioned:
+            networks = [self.mechanisms[i] for i in conditioned]
+            inputs = [
+                torch.stack([values[j] for j in self._parents[i]], -1) for i in conditioned
+            ]
+            read = dict(zip(conditioned, evaluate(networks, inputs), strict=True))
+        scales, shifts = [], []
+        for i in nodes:
+            if i in read:
+                raw, shift = read[i].unbind(-1)
+            else:
+                root = self.mechanisms[i]
+                raw, shift = (v.expand(len(values[0])) for v in (root.raw_scale, root.shift))
+            scales.append(self.bounded(raw))
+            shifts.append(shift)
+        return scales, shifts
 
     # --------------------------------------------------------------------------- inside
 
@@ -255,38 +215,13 @@ class CausalFlow(nn.Module):
         values: list[Tensor] = list(noise.unbind(-1))
         log_scales: list[Tensor] = list(values)
         for generation in self._generations:
-            scales, shifts = self._scales_and_shifts(generation, values)
+            scales, shifts = self.scales_and_shifts(generation, values)
             for i, scale, shift in zip(generation, scales, shifts, strict=True):
                 log_scales[i] = scale
                 values[i] = noise[:, i] * torch.exp(scale) + shift
             for i in fixed.keys() & set(generation):
                 values[i] = fixed[i]
         return torch.stack(values, -1), torch.stack(log_scales, -1)
-
-    def _scales_and_shifts(
-        self, nodes: Sequence[int], values: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """s_i and t_i, each ``(n,)``, for ``nodes`` whose parents' ``values`` are known."""
-        rows = len(values[0])
-        outputs: dict[int, Tensor] = {}
-        conditioned = [i for i in nodes if self._parents[i]]
-        if conditioned:
-            networks = [self._modules_in_order[i] for i in conditioned]
-            inputs = [
-                torch.stack([values[j] for j in self._parents[i]], -1) for i in conditioned
-            ]
-            outputs = dict(zip(conditioned, evaluate(networks, inputs), strict=True))  # type: ignore[arg-type]
-        low, high = self.log_scale
-        scales, shifts = [], []
-        for i in nodes:
-            if i in outputs:
-                raw, shift = outputs[i].unbind(-1)
-            else:
-                root = self._modules_in_order[i]
-                raw, shift = root.raw_scale.expand(rows), root.shift.expand(rows)  # type: ignore[operator]
-            scales.append(low + (high - low) * torch.sigmoid(raw + self._offset))
-            shifts.append(shift)
-        return scales, shifts
 
     def _check(self, x: Tensor, what: str) -> None:
         d = len(self.graph)
@@ -310,14 +245,15 @@ def families_observed(graph: CausalGraph, factors: Tensor) -> Tensor:
     return (missing.float() @ own_and_parents.float()) == 0
 
 
-class _Named(nn.Module):
-    """Modules by arbitrary name (`nn.ModuleDict` refuses dots and its methods' names)."""
+class NamedModules(nn.ModuleList):
+    """A list of modules, one a node of ``graph``, that can be asked by the node's name.
 
-    def __init__(self, names: Sequence[str], modules: Sequence[nn.Module]):
-        super().__init__()
-        self._names = tuple(names)
-        for i, module in enumerate(modules):
-            self.add_module(str(i), module)
+    (`torch.nn.ModuleDict` refuses names with a dot, and names of its own methods.)
+    """
 
-    def __getitem__(self, name: str) -> nn.Module:
-        return self._modules[str(self._names.index(name))]  # type: ignore[return-value]
+    def __init__(self, graph: CausalGraph, modules: Sequence[nn.Module]):
+        super().__init__(modules)
+        self.graph = graph
+
+    def __getitem__(self, node: str | int) -> Any:  # type: ignore[override]
+        return super().__getitem__(self.graph.index(node) if isinstance(node, str) else node)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from caufvae_lite.flow import Mechanism, evaluate
+from caufvae_lite.mechanisms import Mechanism, evaluate
 
 LOG_SCALE = (-4.0, 1.0)
 

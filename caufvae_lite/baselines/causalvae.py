@@ -41,15 +41,17 @@ class MaskNetworks(CausalFlow):
         super().__init__(graph, hidden)
         self.raw_scale = nn.Parameter(torch.zeros(len(graph)))
 
-    def _scales_and_shifts(
+    def scales_and_shifts(
         self, nodes: Sequence[int], values: Sequence[Tensor]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        scales, shifts = super()._scales_and_shifts(nodes, values)
-        low, high = self.log_scale
-        spread = low + (high - low) * torch.sigmoid(self.raw_scale + self._offset)
-        own = [spread[i].expand(len(values[0])) for i in nodes]
-        roots = [not self._parents[i] for i in nodes]  # a root's scale is a number already
-        return [s if r else o for s, o, r in zip(scales, own, roots, strict=True)], shifts
+        """The flow's shifts, with a number as every effect's scale. A root has one already."""
+        scales, shifts = super().scales_and_shifts(nodes, values)
+        spread = self.bounded(self.raw_scale)
+        roots = {self.graph.index(name) for name in self.graph.roots}
+        own = [spread[i].expand_as(values[0]) for i in nodes]
+        return [
+            s if i in roots else o for i, s, o in zip(nodes, scales, own, strict=True)
+        ], shifts
 
 
 class CausalVAE(FactorVAE):
@@ -113,7 +115,7 @@ class CausalVAE(FactorVAE):
         log_q = posterior.log_prob(noise).sum(-1) - log_det
         complete = observed.all(-1)
         unexplained = self.abduct(torch.nan_to_num(labels)).square().sum(-1)
-        residual, log_scale = self.masks.abduct(factors)
+        residual, log_scale = self.masks.node_noise(factors)
         return (
             kl_divergence(posterior, standard_normal_like(posterior)).sum(-1)
             + self.own_weights["label_prior"] * (log_q - prior.log_prob(factors).sum(-1))

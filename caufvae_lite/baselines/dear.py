@@ -23,6 +23,7 @@ from caufvae_lite.baselines.linear_scm import LinearSCM
 from caufvae_lite.flow import families_observed
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
+from caufvae_lite.mechanisms import log_density
 from caufvae_lite.networks import ImageShape
 from caufvae_lite.vae import FactorVAE
 
@@ -108,9 +109,9 @@ class DearPriorVAE(FactorVAE):
         return factors, (log_slope + self.log_scale).sum(-1)
 
     def abduct(self, factors: Tensor) -> Tensor:
-        return self._abduct_noise(factors)[0]
+        return self._node_noise(factors)[0]
 
-    def _abduct_noise(self, factors: Tensor) -> tuple[Tensor, Tensor]:
+    def _node_noise(self, factors: Tensor) -> tuple[Tensor, Tensor]:
         """Noise, and log|∂z_i/∂ε_i| of each factor, ``(n, d)``."""
         linear, log_slope = self.warp.inverse(factors)
         own = self.scm.inverse(linear)
@@ -133,6 +134,5 @@ class DearPriorVAE(FactorVAE):
         return torch.stack([fixed.get(i, factors[:, i]) for i in range(len(self.graph))], -1)
 
     def label_log_prob(self, labels: Tensor) -> Tensor:
-        noise, log_slope = self._abduct_noise(torch.nan_to_num(labels))
-        log_density = -0.5 * (noise.square() + math.log(2 * math.pi)) - log_slope
-        return torch.where(families_observed(self.graph, labels), log_density, 0.0)
+        log_prob = log_density(*self._node_noise(torch.nan_to_num(labels)))
+        return torch.where(families_observed(self.graph, labels), log_prob, 0.0)

@@ -76,7 +76,7 @@ class ICMVAE(CauFVAE):
     def label_flow_prior(self, labels: Tensor, factors: Tensor) -> Normal:
         """p(z_i | u_i, pa(z)_i) for labels and latents ``(n, d)``; N(0, 1) for NaN."""
         observed = ~torch.isnan(labels)
-        shifted, log_scale = self.label_flow.abduct(factors)  # (z − t') exp(−s'), and s'
+        shifted, log_scale = self.label_flow.node_noise(factors)  # (z − t') exp(−s'), and s'
         shift = factors - shifted * torch.exp(log_scale)
         mean = torch.exp(log_scale) * torch.nan_to_num(labels) + shift
         return Normal(torch.where(observed, mean, 0.0), torch.ones_like(mean))

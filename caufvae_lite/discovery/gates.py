@@ -41,8 +41,9 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from caufvae_lite.flow import CausalFlow, Mechanism, RootMechanism, evaluate
+from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
+from caufvae_lite.mechanisms import Mechanism, RootMechanism, evaluate
 from caufvae_lite.randomness import keyed_generator
 
 PENALTIES = (1e-2, 3.0)  # λ, in nats a unit of gate: from "costs nothing" to "shuts all"
@@ -81,7 +82,7 @@ class GatedFlow(CausalFlow):
     ):
         super().__init__(graph, hidden, log_scale)
         self._gates: dict[int, Gates] = {}
-        for i, mechanism in enumerate(self._modules_in_order):
+        for i, mechanism in enumerate(self.mechanisms):
             if isinstance(mechanism, Mechanism):
                 self._gates[i] = Gates(len(self._parents[i]))
                 parametrize.register_parametrization(mechanism.weights, "0", self._gates[i])
@@ -109,7 +110,7 @@ class GatedFlow(CausalFlow):
             raise ValueError(f"Not a sub-graph of the flow's: {sorted(extra) or graph.nodes}.")
         flow = CausalFlow(graph, self.hidden, self.log_scale)
         for i, name in enumerate(graph.nodes):
-            ours, theirs = self._modules_in_order[i], flow.mechanisms[name]
+            ours, theirs = self.mechanisms[i], flow.mechanisms[name]
             if not isinstance(ours, Mechanism):
                 theirs.load_state_dict(ours.state_dict())
             elif isinstance(theirs, Mechanism):

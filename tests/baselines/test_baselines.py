@@ -339,7 +339,7 @@ def test_dears_scm_is_linear_between_two_warps(diamond, noise):
 
 def test_icmvaes_scale_is_a_sigmoid_and_its_prior_flows_from_the_labels(diamond, noise):
     model = built(ICMVAE, diamond)
-    _, log_scale = model.flow.abduct(100 * noise(50, 4))
+    _, log_scale = model.flow.node_noise(100 * noise(50, 4))
     assert log_scale.max() > 0.9 and log_scale.min() < 0.1
     assert (log_scale >= 0).all() and (log_scale <= 1).all()
     labels, z = noise(6, 4, seed=1), noise(6, 4, seed=2)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import MultivariateNormal, Normal
 
-import caufvae_lite.flow
-from caufvae_lite import CausalFlow, CausalGraph
+from caufvae_lite import CausalFlow, CausalGraph, mechanisms
+from caufvae_lite import flow as flow_module
 
 any_graph = st.from_type(CausalGraph)
 seeds = st.integers(0, 1000)
@@ -308,13 +308,13 @@ def test_a_batch_is_its_rows_one_by_one(random_flow, noise, diamond):
 
 def test_a_long_chain_evaluates_each_mechanism_once(random_flow, noise, monkeypatch):
     flow, evaluated = random_flow(chain(256)), []
-    original = caufvae_lite.flow.evaluate
+    original = flow_module.evaluate
 
     def counting(mechanisms, inputs):
         evaluated.extend(id(m) for m in mechanisms)
         return original(mechanisms, inputs)
 
-    monkeypatch.setattr(caufvae_lite.flow, "evaluate", counting)
+    monkeypatch.setattr(flow_module, "evaluate", counting)
     flow(noise(2, 256))
     assert len(evaluated) == len(set(evaluated)) == 255
 
@@ -324,7 +324,7 @@ def test_evaluating_a_few_mechanisms_at_a_time_changes_nothing(
 ):
     flow, eps = random_flow(diamond), noise(5, len(diamond), 0)
     whole = flow.inverse(eps)
-    monkeypatch.setattr(caufvae_lite.flow, "IN_CACHE", 1)
+    monkeypatch.setattr(mechanisms, "CACHED", 1)
     for part, all_at_once in zip(flow.inverse(eps), whole, strict=True):
         torch.testing.assert_close(part, all_at_once)
 
