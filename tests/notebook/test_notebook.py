@@ -1,28 +1,41 @@
-"""`setup`, `show` and `explore`."""
+"""`setup`, `show`, `live` and `explore`."""
 
+import matplotlib
 import pytest
+import torch
+from matplotlib import style
 from matplotlib.figure import Figure
 
-from caufvae_lite.notebook import explore, setup, show
+import caufvae_lite
+from caufvae_lite import History
+from caufvae_lite.notebook import explore, live, setup, show
+from caufvae_lite.notebook.setup import STYLE, TESTED, untested
+from caufvae_lite.notebook.sliders import corners, small_multiples
+from caufvae_lite.plots import COLOURS
 
 
 @pytest.fixture
 def displayed(monkeypatch):
     """What the helpers display, in order."""
     things = []
-    monkeypatch.setattr("caufvae_lite.notebook.display", lambda x, **_: things.append(x))
+    for module in ("figures", "sliders"):
+        name = f"caufvae_lite.notebook.{module}.display"
+        monkeypatch.setattr(name, lambda x, **_: things.append(x))
     return things
 
 
 def draw(a: float, b: float) -> Figure:
-    figure = Figure()
+    figure = Figure(figsize=(1, 0.75))
     figure.subplots().plot([0, a], [0, b])
     return figure
 
 
-def test_setup_seeds_and_says_where_it_runs(capsys):
-    import torch
+def test_the_package_offers_the_helpers_too():
+    helpers = (caufvae_lite.explore, caufvae_lite.setup, caufvae_lite.show)
+    assert helpers == (explore, setup, show)
 
+
+def test_setup_seeds_and_says_where_it_runs(capsys):
     setup(seed=3, device="cpu")
     first = torch.rand(1)
     setup(seed=3, device="cpu")
@@ -72,8 +85,6 @@ def test_explore_without_sliders_is_still_a_picture(displayed, monkeypatch):
 
 
 def test_versions_outside_the_tested_range_are_named():
-    from caufvae_lite.notebook import TESTED, untested
-
     inside = {name: first for name, (first, _) in TESTED.items()}
     assert untested(inside) == []
     for name, (_, end) in TESTED.items():
@@ -83,14 +94,7 @@ def test_versions_outside_the_tested_range_are_named():
 
 
 def test_style_sheet_has_the_colours_of_the_roles():
-    from matplotlib import style
-
-    from caufvae_lite.notebook import STYLE
-    from caufvae_lite.plots import COLOURS
-
     with style.context(STYLE):
-        import matplotlib
-
         cycle = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
     assert {f"#{colour.lstrip('#')}".lower() for colour in cycle} == {
         c.lower() for c in COLOURS.values()
@@ -98,8 +102,6 @@ def test_style_sheet_has_the_colours_of_the_roles():
 
 
 def test_corners_are_all_combinations_of_ends():
-    from caufvae_lite.notebook import corners
-
     found = corners(a=[1, 2, 3], b=[4, 5])
     assert found == [{"a": a, "b": b} for a in (1, 3) for b in (4, 5)]
 
@@ -132,19 +134,14 @@ def test_explore_says_what_it_needs(displayed):
         explore(lambda a: None, alt, a=[1, 2])
 
 
-def test_wide_figures_are_stacked(displayed, monkeypatch):
-    from caufvae_lite.notebook import _small_multiples
-
+def test_wide_figures_are_stacked():
     wide, square = Figure(figsize=(9, 2)), Figure(figsize=(3, 3))
-    tall = _small_multiples([("a", wide)] * 3).get_size_inches()
-    flat = _small_multiples([("a", square)] * 3).get_size_inches()
+    tall = small_multiples([("a", wide)] * 3).get_size_inches()
+    flat = small_multiples([("a", square)] * 3).get_size_inches()
     assert tall[0] < tall[1] * 2 and flat[0] > flat[1] * 2
 
 
 def test_live_draws_once_and_updates(monkeypatch):
-    from caufvae_lite import History
-    from caufvae_lite.notebook import live
-
     calls = []
 
     class Handle:
@@ -155,12 +152,12 @@ def test_live_draws_once_and_updates(monkeypatch):
         calls.append(("display", picture))
         return Handle()
 
-    monkeypatch.setattr("caufvae_lite.notebook.display", display)
+    monkeypatch.setattr("caufvae_lite.notebook.figures.display", display)
     redraw = live(alt="Four loss terms that fall over the epochs.")
     terms = dict.fromkeys(("reconstruction", "kl", "supervision", "label_likelihood"), 1.0)
     history = History([{**terms, "total": 4.0}], [{**terms, "total": 4.0}], [1.0], 0)
-    for _ in range(3):
+    for _ in range(2):
         redraw(history)
-    assert [kind for kind, _ in calls] == ["display", "update", "update"]
+    assert [kind for kind, _ in calls] == ["display", "update"]
     assert calls[-1][1]["image/png"].startswith(b"\x89PNG")
     assert calls[-1][1]["text/plain"] == "Four loss terms that fall over the epochs."
