@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from caufvae_lite import metrics
+from caufvae_lite import baselines, metrics
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.checkpoints import CheckpointError, load, load_pretrained, save
 from caufvae_lite.data import FactorDataset
@@ -11,11 +11,15 @@ from caufvae_lite.datasets.digits import Digits
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.history import History
-from caufvae_lite.model import Decoded, FactorModel
-from caufvae_lite.training import fit
+from caufvae_lite.interventions import Decoded, FactorModel
+from caufvae_lite.scaling import Team
+from caufvae_lite.training import employ, fit
 from caufvae_lite.vae import FactorVAE
-from caufvae_lite.version import __version__
 from caufvae_lite.worlds import Pendulum, Water, World
+
+employ(Team)  # so that `fit` takes all processes that were started, and can be resumed
+
+__version__ = "0.1.0"
 
 __all__ = [
     "CauFVAE",
@@ -33,6 +37,7 @@ __all__ = [
     "Water",
     "World",
     "__version__",
+    "baselines",
     "explore",
     "fit",
     "load",

@@ -44,11 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
 def pretrain() -> None:
     """The shipped checkpoints: each world's own model, seed 0."""
     for world, name in core.SHIPPED.items():
-        model = core.train(core.Run(name, world, 0))
+        model = core.fit_run(core.Run(name, world, 0))
         path = data_folder() / "checkpoints" / f"{world}.safetensors"
         save(model, path, seed=0, world=world, epochs=core.EPOCHS)
         scores = alignment(model, core.data_of(world)[2])
-        print(f"{world}: " + ", ".join(f"{k} {v:.4f}" for k, v in scores.items()))
+        print(f"{world}: " + ", ".join(f"{s.measure} {s.factor} {s.value:.4f}" for s in scores))
     write_manifest(data_folder())
 
 

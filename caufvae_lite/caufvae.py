@@ -26,11 +26,47 @@ from torch.distributions import Normal
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention
+from caufvae_lite.mechanisms import Mechanism, evaluate
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.priors import LabelPrior
 from caufvae_lite.vae import FactorVAE
 
 PRIORS = ("scm", "label")
+PRIOR_LOG_SCALE = (-4.0, 1.0)  # bounds of the label prior's log σ_i
+
+
+class LabelPrior(nn.Module):
+    r"""p(z | u) = Π_i N(z_i; μ_i(u_i), σ_i²(u_i)), with a small network for each factor.
+
+    *Our reconstruction* of the "learnable conditional prior" that CauF-VAE's abstract and
+    reviews mention; its published form was not available to us. It factorises over the
+    factors given their labels. That is what iVAE's theory asks for (Khemakhem et al. 2020),
+    and also what leaves the mechanisms undetermined: see notebook 05.
+
+    Args:
+        d: number of factors.
+        hidden: widths of each network's hidden layers.
+        inputs: how many numbers each network reads.
+    """
+
+    def __init__(self, d: int, hidden: tuple[int, ...] = (32,), inputs: int = 1):
+        super().__init__()
+        self.networks = nn.ModuleList(Mechanism(inputs, hidden) for _ in range(d))
+
+    def read(self, known: Tensor, observed: Tensor) -> list[Tensor]:
+        """What each network reads, ``(n, inputs)``: its own label (0 where it is missing)."""
+        return [u.unsqueeze(-1) for u in known.unbind(-1)]
+
+    def forward(self, labels: Tensor) -> Normal:
+        """p(z | u) for standardised labels ``(n, d)``; N(0, 1) where a label is NaN."""
+        observed = ~torch.isnan(labels)
+        known = torch.where(observed, labels, 0.0)
+        outputs = evaluate(list(self.networks), self.read(known, observed))  # type: ignore[arg-type]
+        raw, shift = outputs.permute(2, 1, 0)
+        low, high = PRIOR_LOG_SCALE
+        scale = torch.exp(low + (high - low) * torch.sigmoid(raw))
+        return Normal(
+            torch.where(observed, known + shift, 0.0), torch.where(observed, scale, 1.0)
+        )
 
 
 class CauFVAE(FactorVAE):
@@ -101,9 +137,8 @@ class CauFVAE(FactorVAE):
     ) -> Tensor:
         if self.label_prior is None:
             return super().kl(posterior, noise, factors, log_det, labels)
-        given = self.label_prior(labels.masked_fill(self.binary, torch.nan))
         log_q = posterior.log_prob(noise).sum(-1) - log_det
-        return log_q - given.log_prob(factors).sum(-1)
+        return log_q - self._given(labels).log_prob(factors).sum(-1)
 
     def prior_noise(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:
         noise = super().prior_noise(n, labels, generator)
@@ -114,5 +149,10 @@ class CauFVAE(FactorVAE):
                 'With prior="label" the prior is p(z | u): sample() needs labels=, '
                 f"shape ({n}, {len(self.graph)}) in the data's units."
             )
-        given = self.label_prior(labels)
+        given = self._given(labels)
         return self.flow.inverse(given.mean + given.stddev * noise)[0]
+
+    def _given(self, labels: Tensor) -> Normal:
+        """p(z | u) for standardised labels. A binary label says nothing about its logit."""
+        assert self.label_prior is not None
+        return self.label_prior(labels.masked_fill(self.binary, torch.nan))

@@ -14,16 +14,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from caufvae_lite import baselines
-from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.vae import FactorVAE
-from caufvae_lite.version import CONTRACT_VERSION
 
-MODELS: dict[str, type[FactorVAE]] = {
-    model.__name__: model
-    for model in (CauFVAE, *(getattr(baselines, name) for name in baselines.__all__))
-}
+CONTRACT_VERSION = "1.0"
 HEADER = "caufvae_lite"
 
 
@@ -35,7 +29,7 @@ def save(model: FactorVAE, path: str | Path, **notes: Any) -> Path:
     """Write a model with its configuration and units.
 
     Args:
-        model: any registered `FactorVAE`.
+        model: any `FactorVAE`.
         path: ends in ``.safetensors``; replaced atomically if it exists.
         notes: anything JSON can hold, such as ``seed=0``, kept in the header.
     """
@@ -58,14 +52,14 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> FactorVAE:
             f"{path} is the checkpoint of an unfinished training, not a model: go on with "
             "fit(…, checkpoint=path, resume=True), then save(model, …)."
         )
-    if name not in MODELS:
+    if name not in FactorVAE.kinds:
         raise CheckpointError(
-            f"{path} holds a {name!r}, which this version does not know; "
-            f"it knows {sorted(MODELS)}."
+            f"{path} holds a {name!r}, which is not known here; known are "
+            f"{sorted(FactorVAE.kinds)}. If it is a class of your own, import it first."
         )
     graph = config.pop("graph")
     config["image_shape"] = tuple(config["image_shape"])
-    model = MODELS[name](
+    model = FactorVAE.kinds[name](
         CausalGraph(graph["nodes"], [tuple(e) for e in graph["edges"]]), **config
     )
     model.to(tensors["mean"].dtype).load_state_dict(tensors)

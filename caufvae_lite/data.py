@@ -6,6 +6,7 @@ nothing here copies them except `FactorDataset.rows` with scattered rows.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 
@@ -15,10 +16,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from caufvae_lite.graph import CausalGraph
-from caufvae_lite.randomness import generator_from
+from caufvae_lite.randomness import generator_from, keyed_generator
 
 KINDS = ("continuous", "binary")
-CHUNK = 1024  # float pictures turned into bytes at a time
+LABELS = 0  # what the draw of the labelled rows is keyed by, see `randomness`
+ROWS_AT_A_TIME = 1024  # float pictures turned into bytes at a time
 
 
 class FactorDataset(Dataset):
@@ -123,6 +125,19 @@ class FactorDataset(Dataset):
         return self.rows(~test), self.rows(test)
 
 
+def labelled_rows(n: int, fraction: float, seed: int) -> Tensor:
+    """``(n,)`` booleans: the rows that keep their labels, the same for every model.
+
+    Nested: the rows of 1 % are among the rows of 10 %.
+    """
+    if not 0 <= fraction <= 1:
+        raise ValueError(f"label_fraction must be between 0 and 1, got {fraction}.")
+    order = torch.randperm(n, generator=keyed_generator(seed, LABELS))
+    keep = torch.zeros(n, dtype=torch.bool)
+    keep[order[: math.ceil(fraction * n - 1e-9)]] = True  # 100 / n of n rows are 100
+    return keep
+
+
 def as_uint8(images: Tensor) -> Tensor:
     """``(n, c, h, w)`` images as uint8; float images must lie in [0, 1]."""
     if images.ndim != 4:
@@ -130,9 +145,9 @@ def as_uint8(images: Tensor) -> Tensor:
     if images.dtype == torch.uint8:
         return images
     found = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
-    for start in range(0, max(1, len(images)), CHUNK):
-        part = as_float(images[start : start + CHUNK])
-        found[start : start + CHUNK] = (part * 255).round().to(torch.uint8)
+    for start in range(0, max(1, len(images)), ROWS_AT_A_TIME):
+        part = as_float(images[start : start + ROWS_AT_A_TIME])
+        found[start : start + ROWS_AT_A_TIME] = (part * 255).round().to(torch.uint8)
     return found
 
 

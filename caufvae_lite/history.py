@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from matplotlib.figure import Figure
 
-TERMS = ("reconstruction", "kl", "supervision", "label_likelihood", "total")
+from caufvae_lite.plots import loss_curves
 
 
 @dataclass
@@ -47,9 +47,7 @@ class History:
 
     def plot(self) -> Figure:
         """The weighted terms over the epochs: lines train, dashes validation."""
-        from caufvae_lite.plots import loss_curves
-
-        return loss_curves(self)
+        return loss_curves(self.train, self.validation, self.best_epoch)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

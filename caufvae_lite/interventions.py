@@ -1,17 +1,23 @@
 """The grammar of ``do``, shared by worlds, flows and models.
 
-An intervention is a mapping ``{name: value}``: the factor's name, and what it is set to,
-one value for all rows or one per row. This file turns such a mapping into columns, and
-its errors are the ones a learner meets first.
+An intervention is a mapping ``{name: value}``: the factor's name, and what it is set to, one
+value for all rows or one for each row. `columns` turns such a mapping into columns, and its
+errors are the ones that a learner meets first. `FactorModel` is what can be asked with it, and
+`Decoded` is what comes back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from caufvae_lite.graph import CausalGraph
+from caufvae_lite.randomness import Seed
 
 Value = float | Sequence[float] | np.ndarray | Tensor
 Intervention = Mapping[str, Value]
@@ -58,3 +64,34 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
             )
         found[list(nodes).index(name)] = column
     return found
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pictures and the factors they show, row by row.
+
+    ``images`` ``(…, c, h, w)`` in [0, 1] and ``factors`` ``(…, d)`` in the data's units, where
+    … is ``n``, or ``k, n`` when k posterior draws were asked for.
+    """
+
+    images: Tensor
+    factors: Tensor
+
+
+@runtime_checkable
+class FactorModel(Protocol):
+    """What every model here can do; the counterpart of a `World`."""
+
+    graph: CausalGraph
+
+    def factors(self, images: Tensor) -> Tensor: ...
+
+    def reconstruct(self, images: Tensor) -> Tensor: ...
+
+    def counterfactual(self, images: Tensor, do: Intervention) -> Decoded: ...
+
+    def sample(self, n: int, do: Intervention | None = None, seed: Seed = None) -> Decoded: ...
+
+    def loss(
+        self, images: Tensor, factors: Tensor, generator: torch.Generator | None = None
+    ) -> dict[str, Tensor]: ...

@@ -17,6 +17,19 @@ ImageShape = tuple[int, int, int]
 SMALLEST, LARGEST = 16, 256
 
 
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """``"auto"`` is the GPU where there is one; a device that is not there is an error."""
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError(
+            f"Device {str(device)!r} was asked for, but PyTorch sees no CUDA GPU here. "
+            'Use device="cpu" or "auto", or install a CUDA build of PyTorch.'
+        )
+    return chosen
+
+
 def patch_size(height: int, width: int) -> int:
     """Side of a patch in pixels, so that the longer side holds about 16 of them."""
     return max(1, round(max(height, width) / 16))
@@ -44,8 +57,8 @@ def _padded(side: int, patch: int) -> int:
     return -(-side // step) * step
 
 
-# A process whose share of a batch is empty hands on no picture at all, for which PyTorch's
-# own pixel_unshuffle (and pixel_shuffle's gradient) returns a wrong shape (seen in 2.13).
+# PyTorch's own pixel_unshuffle, and the gradient of pixel_shuffle, return a wrong shape for no
+# picture at all (seen in 2.13). An empty batch is a fair question and gets an empty answer.
 
 
 def _fold(images: Tensor, patch: int) -> Tensor:

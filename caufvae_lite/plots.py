@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     from caufvae_lite.graph import CausalGraph
-    from caufvae_lite.history import History
 
 COLOURS = {
     "data": "#000000",
@@ -29,20 +28,24 @@ COLOURS = {
 }
 
 
-def loss_curves(history: History) -> Figure:
+def loss_curves(
+    train: Sequence[Mapping[str, float]],
+    validation: Sequence[Mapping[str, float]],
+    best_epoch: int,
+) -> Figure:
     """The weighted terms of the loss over the epochs; lines train, dashes held out."""
     figure = Figure(figsize=(9, 2.6), layout="constrained")
     axes = figure.subplots(1, 4)
-    epochs = np.arange(1, len(history) + 1)
+    epochs = np.arange(1, len(train) + 1)
     terms = ("reconstruction", "kl", "supervision", "label_likelihood")
     for ax, term in zip(axes, terms, strict=True):
-        ax.plot(epochs, [e[term] for e in history.train], color=COLOURS["posterior"])
-        ax.plot(epochs, [e[term] for e in history.validation], "--", color=COLOURS["data"])
+        ax.plot(epochs, [e[term] for e in train], color=COLOURS["posterior"])
+        ax.plot(epochs, [e[term] for e in validation], "--", color=COLOURS["data"])
         ax.set(title=term.replace("_", " "), xlabel="epoch")
         if term in ("reconstruction", "supervision"):
             ax.set_yscale("log")
-        if history.best_epoch >= 0:
-            ax.axvline(history.best_epoch + 1, color="0.85", zorder=0)
+        if best_epoch >= 0:
+            ax.axvline(best_epoch + 1, color="0.85", zorder=0)
     axes[0].set_ylabel("nats an image")
     axes[0].legend(["train", "held out"], frameon=False)
     return figure

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caufvae_lite.caufvae import CauFVAE
+from caufvae_lite.baselines.recipe import LABELS, SUPERVISION_TRIALS, Recipe
+from caufvae_lite.caufvae import CauFVAE, LabelPrior
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.priors import LabelPrior
 
 
 class WholeLabelPrior(LabelPrior):
@@ -47,3 +47,6 @@ class IVAE(CauFVAE):
     def config(self) -> dict[str, Any]:
         fixed = ("prior", "label_likelihood")
         return {k: v for k, v in super().config().items() if k not in fixed}
+
+
+RECIPES = {"iVAE-style": Recipe(IVAE, LABELS, SUPERVISION_TRIALS)}

@@ -14,12 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from caufvae_lite.answers import inference_batch
+from caufvae_lite.baselines.recipe import Recipe
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.metrics.disentanglement import assignment
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.vae import FactorVAE, inference_batch, some_of
+from caufvae_lite.vae import FactorVAE, some_of
 
 REACH = 4.0  # do() pushes no latent beyond this many standard deviations of its prior
 SLOPE = 1e-3  # the smallest slope of a line, so that a dead latent has one too
@@ -92,18 +94,18 @@ class VAE(FactorVAE):
     def conclude(self, dataset: FactorDataset) -> None:
         """Match latents to factors on the rows whose labels are all there.
 
-        Of more than `CONCLUDING_ROWS` of them, that many at equal distances. Without such
-        rows, or where a label never varies, the latents stay as they are, in the order of
-        the networks.
+        Where there are very many of them, `vae.MATCHING_ROWS` at equal distances will do.
+        Without such rows, or where a label never varies, the latents stay as they are, in the
+        order of the networks.
         """
         complete = ~torch.isnan(dataset.factors).any(-1)
         rows = some_of(torch.nonzero(complete).flatten())
         if len(rows) < 3 or (dataset.factors[rows].std(0) == 0).any():
             return
-        labels = self._labels(dataset.factors[rows], len(rows))
+        labels = self.standardise(dataset.factors[rows], len(rows))
         self.order.copy_(torch.arange(len(self.order)))
         batches = rows.split(inference_batch(self.image_shape))
-        codes = torch.cat([self.encoder(self._images(dataset.images[b])) for b in batches])
+        codes = torch.cat([self.encoder(self.prepared(dataset.images[b])) for b in batches])
         codes = codes[:, : len(self.order)]
         matched = list(assignment(labels.cpu(), codes.cpu()))
         rest = [k for k in range(len(self.order)) if k not in matched]
@@ -115,3 +117,6 @@ class VAE(FactorVAE):
         sign = torch.where(slope < 0, -1.0, 1.0).to(slope)
         self.slope.copy_(sign * slope.abs().clamp_min(SLOPE))
         self.intercept.copy_(labels.mean(0) - self.slope * codes.mean(0))
+
+
+RECIPES = {"VAE": Recipe(VAE, supervised=False)}  # it has no weights to search

@@ -24,9 +24,11 @@ from caufvae_lite.caufvae import PRIORS, CauFVAE
 from caufvae_lite.checkpoints import save
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.history import History
-from caufvae_lite.scaling.processes import choose_device, join
+from caufvae_lite.networks import choose_device
+from caufvae_lite.scaling.processes import join
+from caufvae_lite.scaling.team import PRECISIONS, TrainingStopped
 from caufvae_lite.studies import core
-from caufvae_lite.training import PRECISIONS, TrainingStopped, fit
+from caufvae_lite.training import fit
 
 DATA = ("pendulum", "pendulum-noisy", "water", "digits", "celeba")
 TASKS = ("smile", "attractive", "beard")

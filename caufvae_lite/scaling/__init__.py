@@ -1,1 +1,6 @@
 """One run on several processes, in several rounds, or stopped and resumed."""
+
+from caufvae_lite.scaling.processes import Processes, join
+from caufvae_lite.scaling.team import Team, TrainingStopped
+
+__all__ = ["Processes", "Team", "TrainingStopped", "join"]

@@ -1,9 +1,10 @@
 """The processes that train one model together, and the device each of them has.
 
 Whoever starts them (``accelerate launch``, ``torchrun``, `accelerate.notebook_launcher`, an
-MPI launcher) leaves word in the environment; `join` reads it through Accelerate, which also
-picks the backend: NCCL between GPUs, gloo between CPUs. A process on its own asks for none
-of this, and leaves no state behind that would be in a later launcher's way.
+MPI launcher) sets environment variables that say how many there are and which one this is.
+`join` reads them through Accelerate, which also picks the backend: NCCL between GPUs, gloo
+between CPUs. A process that was started alone does not load Accelerate, whose process-wide
+state would be in the way of a launcher that is called later.
 """
 
 from __future__ import annotations
@@ -21,19 +22,6 @@ from torch import Tensor
 T = TypeVar("T")
 
 SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-
-
-def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """``"auto"`` is the GPU where there is one; a device that is not there is an error."""
-    if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(
-            f"Device {str(device)!r} was asked for, but PyTorch sees no CUDA GPU here. "
-            'Use device="cpu" or "auto", or install a CUDA build of PyTorch.'
-        )
-    return chosen
 
 
 @dataclass(frozen=True)

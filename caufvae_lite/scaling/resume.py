@@ -11,84 +11,56 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from caufvae_lite.checkpoints import read_tensors, write_tensors
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.history import History
+from caufvae_lite.training import Run
 
 FORMAT = 2  # of what is below; raised when an older run could not go on
-CHUNK = 2**24  # bytes of pictures hashed at a time
+HASHED_AT_A_TIME = 2**24  # bytes of pictures
 
 
-@dataclass
-class Position:
-    """Where a run stands: ``step`` steps into the epoch after those in its history.
-
-    Attributes:
-        sums: ``(terms,)`` of this epoch's losses so far, None before its first step.
-        generator: the state of this epoch's noise, None before its first step.
-        seconds: spent on this epoch so far.
-    """
-
-    step: int = 0
-    sums: Tensor | None = None
-    generator: Tensor | None = None
-    seconds: float = 0.0
-
-
-@dataclass
-class Progress:
-    """A run so far: finished epochs, the best weights, and the position in the next one."""
-
-    history: History
-    best: Mapping[str, Tensor]
-    position: Position = field(default_factory=Position)
-
-
-def digest(dataset: FactorDataset) -> str:
+def data_sha256(dataset: FactorDataset) -> str:
     """sha256 of pictures and labels, so that no run is resumed on other data.
 
     Reads every picture once, a part at a time: about two seconds for each gigabyte.
     """
     found = hashlib.sha256(f"{tuple(dataset.images.shape)}".encode())
-    rows = max(1, CHUNK // max(1, dataset.images[:1].numel()))
+    rows = max(1, HASHED_AT_A_TIME // max(1, dataset.images[:1].numel()))
     for part in dataset.images.split(rows):
         found.update(part.contiguous().numpy().data)
-    found.update(labels_digest(dataset.factors).encode())
+    found.update(labels_sha256(dataset.factors).encode())
     return found.hexdigest()
 
 
-def labels_digest(labels: Tensor) -> str:
+def labels_sha256(labels: Tensor) -> str:
     """sha256 of labels alone, quick enough to compare processes by."""
     return hashlib.sha256(labels.contiguous().numpy().data).hexdigest()
 
 
-def store(
-    path: str | Path,
-    settings: Mapping[str, Any],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    so_far: Progress,
-) -> None:
+def store(path: str | Path, settings: Mapping[str, Any], run: Run) -> None:
     """Write the checkpoint, whole or not at all."""
-    tensors = {f"model/{k}": v for k, v in model.state_dict().items()}
-    tensors |= {f"best/{k}": v for k, v in so_far.best.items()}
-    for i, state in optimizer.state_dict()["state"].items():
+    tensors = {f"model/{k}": v for k, v in run.model.state_dict().items()}
+    tensors |= {f"best/{k}": v for k, v in run.best.items()}
+    for i, state in run.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{i}/{k}": v for k, v in state.items()}
-    at = so_far.position
-    if at.sums is not None and at.generator is not None:
-        tensors |= {"epoch/sums": at.sums, "epoch/generator": at.generator}
+    if run.step > 0:
+        tensors |= {"epoch/sums": run.sums, "epoch/generator": run.generator.get_state()}
     header = {
-        "settings": settings, "format": FORMAT, "history": so_far.history.to_json(),
-        "step": at.step, "seconds": at.seconds,
-    }  # fmt: skip
+        "settings": settings,
+        "format": FORMAT,
+        "history": run.history.to_json(),
+        "step": run.step,
+        "seconds": time.perf_counter() - run.started if run.step > 0 else 0.0,
+    }
     write_tensors(path, tensors, header)
 
 
@@ -124,42 +96,33 @@ def read(path: str | Path, settings: Mapping[str, Any]) -> tuple[dict[str, Tenso
     return tensors, header
 
 
-def restore(
-    tensors: Mapping[str, Tensor],
-    header: Mapping[str, Any],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-) -> Progress:
+def restore(tensors: Mapping[str, Tensor], header: Mapping[str, Any], run: Run) -> None:
     """Put `read`'s tensors back where `store` took them from."""
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
-    model.load_state_dict(part("model/"))
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    run.model.load_state_dict(part("model/"))
+    run.best = part("best/")
+    parameters = [p for group in run.optimizer.param_groups for p in group["params"]]
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in part("optimizer/").items():
         i, name = key.split("/")
         if value.ndim:  # in the parameter's memory format, which fused AdamW relies on
             value = torch.empty_like(parameters[int(i)]).copy_(value)
         moments.setdefault(int(i), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    position = Position(
-        header["step"],
-        tensors.get("epoch/sums"),
-        tensors.get("epoch/generator"),
-        header["seconds"],
-    )
-    return Progress(History.from_json(header["history"]), part("best/"), position)
+    groups = run.optimizer.state_dict()["param_groups"]
+    run.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    run.history = History.from_json(header["history"])
+    run.step, run.started = header["step"], time.perf_counter() - header["seconds"]
+    if run.step > 0:
+        run.sums.copy_(tensors["epoch/sums"])
+        run.generator.set_state(tensors["epoch/generator"])
 
 
-def remove_partial(path: str | Path) -> None:
-    """Remove what a writer of ``path`` left behind when it was killed while writing.
-
-    Only for the one process that writes ``path``, before it does.
-    """
-    path = Path(path)
+def prepare(path: Path, dataset: FactorDataset) -> str:
+    """Before this process writes ``path``: remove what a killed one left; the data's sha256."""
     for file in path.parent.iterdir() if path.parent.is_dir() else ():
         if file.name.startswith(f"{path.name}.") and file.name.endswith(".partial"):
             file.unlink(missing_ok=True)
+    return data_sha256(dataset)

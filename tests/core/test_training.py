@@ -6,6 +6,7 @@ import torch
 
 from caufvae_lite import CauFVAE, CausalGraph, FactorDataset, History, fit, training
 from caufvae_lite.randomness import keyed_generator
+from caufvae_lite.scaling import Team
 
 SHAPE = (3, 16, 16)
 
@@ -27,19 +28,19 @@ def same_state(one, other):
 
 def watch(model):
     """Note every ``(training?, images, labels)`` that the model's loss is asked for."""
-    seen, loss = [], model.loss
+    seen, row_terms = [], model.row_terms
 
-    def noting(images, factors, generator=None):
+    def noting(images, factors, draws):
         seen.append((model.training, images.clone(), factors.clone()))
-        return loss(images, factors, generator)
+        return row_terms(images, factors, draws)
 
-    model.loss = noting
+    model.row_terms = noting
     return seen
 
 
 def interrupt_at(monkeypatch, call):
     """Ctrl-C at the ``call``-th validation, that is, at the end of that epoch's steps."""
-    original, calls = training._validate, []
+    original, calls = Team.validate, []
 
     def interrupted(*args):
         calls.append(1)
@@ -47,7 +48,7 @@ def interrupt_at(monkeypatch, call):
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(training, "_validate", interrupted)
+    monkeypatch.setattr(Team, "validate", interrupted)
 
 
 # ------------------------------------------------------------------------------- repeats
@@ -89,13 +90,13 @@ def test_a_stopped_run_ends_where_an_uninterrupted_one_does(
 def test_an_interrupted_model_is_left_in_its_best_state(small_data, monkeypatch):
     model, states = new(small_data.graph), []
     interrupt_at(monkeypatch, call=2)
-    original = training._validate
+    original = Team.validate
 
     def noting(*args):
         states.append({k: v.clone() for k, v in model.state_dict().items()})
         return original(*args)
 
-    monkeypatch.setattr(training, "_validate", noting)
+    monkeypatch.setattr(Team, "validate", noting)
     with pytest.raises(KeyboardInterrupt):
         train(model, small_data, epochs=3)
     assert not model.training
@@ -229,9 +230,9 @@ def test_the_model_ends_in_the_state_of_its_best_epoch(small_data, monkeypatch):
 
     def scripted(*args):
         states.append({k: v.clone() for k, v in model.state_dict().items()})
-        return dict.fromkeys(training.TERMS, totals[len(states) - 1])
+        return dict.fromkeys(training.TERMS, totals[len(states) - 1]), 1.0
 
-    monkeypatch.setattr(training, "_validate", scripted)
+    monkeypatch.setattr(Team, "validate", scripted)
     history = train(model, small_data, epochs=3)
     assert history.best_epoch == 1 and history.best_loss == 3.0
     assert not model.training
@@ -275,16 +276,16 @@ def test_the_learning_rate_rises_once_and_falls_to_nothing():
 
 def test_a_gradient_that_is_not_finite_stops_with_a_finite_model(small_data):
     model = new(small_data.graph)
-    loss, asked = model.loss, []
+    row_terms, asked = model.row_terms, []
 
-    def failing(images, factors, generator=None):
-        terms = loss(images, factors, generator)
+    def failing(images, factors, draws):
+        terms = row_terms(images, factors, draws)
         asked.append(model.training)
         if sum(asked) == 3:  # two steps an epoch: the second epoch's first one
-            terms["total"] = terms["total"] * math.nan
+            terms["kl"] = terms["kl"] * math.nan
         return terms
 
-    model.loss = failing
+    model.row_terms = failing
     with pytest.raises(FloatingPointError, match="epoch 2"):
         train(model, small_data, epochs=3)
     assert all(torch.isfinite(v).all() for v in model.state_dict().values())

@@ -3,10 +3,10 @@ import math
 
 import pytest
 import torch
+from scipy.stats import norm
 from torch.distributions import Normal
 
-import caufvae_lite.vae
-from caufvae_lite import CauFVAE, FactorDataset, FactorModel
+from caufvae_lite import CauFVAE, CausalGraph, FactorDataset, FactorModel, answers
 
 SHAPE = (3, 16, 16)
 TERMS = {"reconstruction", "kl", "supervision", "label_likelihood", "total"}
@@ -185,7 +185,7 @@ def test_long_inputs_are_taken_in_parts(new_model, diamond, pictures, monkeypatc
     model, images = new_model(diamond, extra_dims=1), pictures(8)
     do = {"left": torch.linspace(-2, 2, 8), "end": 1.0}
     whole = model.counterfactual(images, do)
-    monkeypatch.setattr(caufvae_lite.vae, "INFERENCE_BATCH", 3)
+    monkeypatch.setattr(answers, "INFERENCE_BATCH", 3)
     parts = model.counterfactual(images, do)
     torch.testing.assert_close(parts.factors, whole.factors, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(parts.images, whole.images, rtol=1e-4, atol=1e-4)
@@ -497,3 +497,36 @@ def test_impossible_models_are_refused(diamond, options, message):
 def test_a_data_set_of_other_factors_is_refused(new_model, diamond, small_data):
     with pytest.raises(ValueError, match="pendulum_angle"):
         new_model(diamond).adopt_units(small_data)
+
+
+def test_a_continuous_child_of_a_binary_parent_learns_from_its_label(pictures):
+    """p(height | sex, age) is a density given a 0/1 parent, here −log N by SciPy."""
+    graph = CausalGraph(["sex", "age", "height"], [("sex", "height"), ("age", "height")])
+    torch.manual_seed(0)
+    model = with_binary(CauFVAE(graph, (3, 16, 16), supervision=0.0), "sex")
+    labels = torch.tensor([[0.0, 0.3, -0.2], [1.0, -0.5, 0.7], [math.nan, 0.1, 0.4]])
+    generator = torch.Generator().manual_seed(0)
+    terms = model.loss(pictures(3), labels, generator)
+    terms["label_likelihood"].backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.flow.mechanisms["height"].parameters())
+    assert model.flow.mechanisms["sex"].shift.grad.abs() == 0  # a 0/1 label has no density
+
+    with torch.no_grad():
+        causes = torch.stack([torch.tensor([-1.5, 2.5]), labels[:2, 1]], 1)
+        log_scale, shift = model.flow.mechanism("height", causes)
+        height = norm.logpdf(labels[:2, 2], shift, log_scale.exp()).mean()
+        log_scale, shift = model.flow.mechanism("age", torch.zeros(3, 0))
+        age = norm.logpdf(labels[:, 1], shift, log_scale.exp()).mean()
+    expected = -model.label_likelihood * (height + age)
+    assert terms["label_likelihood"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_under_the_label_prior_a_binary_label_says_nothing_about_its_logit(new_model, diamond):
+    """As in training: whatever the binary label, samples are drawn from N(0, 1) there."""
+    model = with_binary(new_model(diamond, prior="label"), "left")
+    labels = torch.randn(4, 4, generator=torch.Generator().manual_seed(0))
+    drawn = []
+    for value in (0.0, 1.0, math.nan):
+        labels[:, diamond.index("left")] = value
+        drawn.append(model.sample(4, seed=1, labels=labels).factors)
+    assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])

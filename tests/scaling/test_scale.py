@@ -16,14 +16,15 @@ import pytest
 import scale_job
 import torch
 
-from caufvae_lite import CauFVAE, FactorDataset, Pendulum, fit, load, training, vae
+from caufvae_lite import CauFVAE, FactorDataset, Pendulum, answers, fit, load, vae
 from caufvae_lite import data as data_module
 from caufvae_lite.baselines import VAE
 from caufvae_lite.checkpoints import read_tensors
 from caufvae_lite.commands import train as command
-from caufvae_lite.history import TERMS
-from caufvae_lite.scaling.shares import Share, cut
+from caufvae_lite.scaling import Team, TrainingStopped, resume, team
+from caufvae_lite.scaling.team import cut
 from caufvae_lite.studies.scoreboard import RECIPES
+from caufvae_lite.vae import TERMS
 
 HELPERS = Path(scale_job.__file__).parent
 SHAPE = (3, 16, 16)
@@ -83,9 +84,7 @@ def python(*arguments, **environment):
 def test_the_pieces_of_a_batch_are_all_of_it_once(rows, processes, accumulate):
     found, sizes = [], []
     for k in range(processes):
-        pieces = cut(rows, processes * accumulate, k * accumulate, (k + 1) * accumulate)
-        assert pieces  # a process without rows still takes part
-        assert all(len(range(rows)[p]) for p in pieces) or len(pieces) == 1
+        pieces = cut(rows, processes * accumulate)[k * accumulate : (k + 1) * accumulate]
         own = [row for piece in pieces for row in range(rows)[piece]]
         found += own
         sizes.append(len(own))
@@ -94,7 +93,7 @@ def test_the_pieces_of_a_batch_are_all_of_it_once(rows, processes, accumulate):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_losses_and_gradients_of_shares_add_up(name):
+def test_the_losses_and_gradients_of_parts_add_up(name):
     model = RECIPES[name].build(Pendulum(16), 0, extra_dims=1).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -107,15 +106,16 @@ def test_the_losses_and_gradients_of_shares_add_up(name):
     labels = torch.randn(7, 4, generator=generator).double()
     labels[:, 3] = (labels[:, 3] > 0).double()
     labels[torch.rand(7, 4, generator=generator) < 0.3] = math.nan
-    labels[:3, 1] = math.nan  # a column that the first share never sees
+    labels[:3, 1] = math.nan  # a column that the first part never sees
+
+    draws = torch.randn(7, 5, generator=torch.Generator().manual_seed(2)).double()
 
     def found(parts):
         model.zero_grad()
         sums = dict.fromkeys(TERMS, 0.0)
         for part in parts:
-            seed = torch.Generator().manual_seed(2)
-            share = None if part == slice(0, 7) else Share(part.start, labels)
-            terms = model.loss(images[part], labels[part], seed, share)
+            rows = model.row_terms(images[part], labels[part], draws[part])
+            terms = model.average(rows, model.rows_with(labels))
             terms["total"].backward()
             sums = {t: sums[t] + terms[t].item() for t in TERMS}
         return sums, [None if p.grad is None else p.grad.clone() for p in model.parameters()]
@@ -125,13 +125,6 @@ def test_the_losses_and_gradients_of_shares_add_up(name):
     assert sums == pytest.approx(whole, rel=1e-10, abs=1e-10)
     for one, other in zip(summed, gradients, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-10)
-
-
-def test_a_share_is_within_its_batch(small_data):
-    model, labels = new(small_data.graph), small_data.factors[:5]
-    for start in (-1, 3):
-        with pytest.raises(ValueError, match="not within a batch of 5"):
-            model.loss(small_data.images[:3], labels[:3], None, Share(start, labels))
 
 
 def test_accumulation_changes_nothing_but_the_rounding(small_data):
@@ -155,16 +148,18 @@ def test_accumulation_holds_fewer_pictures_at_a_time(small_data):
     assert max(sizes[:4]) == 8 and sum(sizes[:4]) == 32
 
 
-def test_a_loss_that_takes_no_share_trains_whole_batches_only(small_data):
+def test_a_model_that_overrides_its_loss_is_told_what_to_override(small_data):
     class Old(CauFVAE):
         def loss(self, images, factors, generator=None):
             return super().loss(images, factors, generator)
 
-    torch.manual_seed(0)
-    model = Old(small_data.graph, SHAPE)
-    with pytest.raises(TypeError, match=r"Old\.loss takes no share"):
-        train(model, small_data, accumulate=2)
-    assert len(train(model, small_data, epochs=1)) == 1
+    with pytest.raises(TypeError, match=r"Old overrides loss.*row_terms"):
+        train(Old(small_data.graph, SHAPE), small_data)
+
+
+def test_an_unknown_option_is_named_beside_those_there_are(small_data):
+    with pytest.raises(TypeError, match=r"no option learning_rate; it has .*'lr'"):
+        train(new(small_data.graph), small_data, learning_rate=0.1)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +325,7 @@ def test_a_run_killed_within_an_epoch_ends_bit_equal(small_data, tmp_path):
 def test_a_stopped_run_ends_bit_equal(small_data, tmp_path, step):
     path, asked = tmp_path / "run.safetensors", []
     model = new(small_data.graph)
-    with pytest.raises(training.TrainingStopped, match=f"step {(step - 1) % 6 + 1} of 6"):
+    with pytest.raises(TrainingStopped, match=f"step {(step - 1) % 6 + 1} of 6"):
         train(
             model, **many(small_data), checkpoint=path, checkpoint_minutes=math.inf,
             stop=lambda: asked.append(1) or len(asked) == step,
@@ -359,11 +354,9 @@ def test_checkpoints_are_written_in_time(small_data, tmp_path, monkeypatch, minu
         clock[0] += 240
         return False
 
-    original = training.training_checkpoint.store
-    monkeypatch.setattr(training, "time", Clock)
-    monkeypatch.setattr(
-        training.training_checkpoint, "store", lambda *a: calls.append(1) or original(*a)
-    )
+    original = resume.store
+    monkeypatch.setattr(team, "time", Clock)
+    monkeypatch.setattr(resume, "store", lambda *a: calls.append(1) or original(*a))
     train(
         new(small_data.graph), small_data, batch_size=10, checkpoint=tmp_path / "r.safetensors",
         checkpoint_minutes=minutes, stop=later,
@@ -374,7 +367,7 @@ def test_checkpoints_are_written_in_time(small_data, tmp_path, monkeypatch, minu
 def test_a_checkpoint_of_another_version_is_refused(small_data, tmp_path, monkeypatch):
     path = tmp_path / "run.safetensors"
     with monkeypatch.context() as patch:
-        patch.setattr(training.training_checkpoint, "FORMAT", 1)
+        patch.setattr(resume, "FORMAT", 1)
         train(new(small_data.graph), small_data, epochs=1, checkpoint=path)
     with pytest.raises(ValueError, match="another version"):
         train(new(small_data.graph), small_data, epochs=1, checkpoint=path, resume=True)
@@ -399,18 +392,22 @@ def test_bfloat16_stays_near_float32_and_within_the_networks(small_data):
     plain, mixed = new(small_data.graph), new(small_data.graph)
     inner = []
     original = mixed.latent_map
-    mixed.latent_map = lambda e: inner.append((e.dtype, mixed.precision)) or original(e)
+    mixed.latent_map = lambda e: inner.append(e.dtype) or original(e)
+    lowered = []
+    mixed.encoder.head[-1].register_forward_hook(lambda *io: lowered.append(io[-1].dtype))
     expected = train(plain, small_data, batch_size=16)
     found = train(mixed, small_data, batch_size=16, mixed_precision="bf16")
-    assert {dtype for dtype, _ in inner} == {torch.float32}
-    assert torch.bfloat16 in {precision for _, precision in inner}
+    assert set(inner) == {torch.float32}
+    assert set(lowered) == {torch.bfloat16}
     assert all(
         p.dtype == torch.float32 for p in mixed.state_dict().values() if p.is_floating_point()
     )
     for term in ("reconstruction", "total"):
         one, other = found.train[-1][term], expected.train[-1][term]
         assert one != other and one == pytest.approx(other, rel=0.05)
-    assert mixed.precision is None and mixed.factors(small_data.images).dtype == torch.float32
+    lowered.clear()
+    assert mixed.factors(small_data.images).dtype == torch.float32
+    assert set(lowered) == {torch.float32}  # only the training was in bfloat16
 
 
 def test_automatic_precision_on_a_cpu_is_float32(small_data):
@@ -469,7 +466,7 @@ def test_rows_in_a_row_are_a_view_and_others_a_copy(small_data):
 
 def test_float_pictures_become_bytes_in_parts(monkeypatch, small_data, pictures):
     whole = FactorDataset(pictures(64), small_data.factors, small_data.graph).images
-    monkeypatch.setattr(data_module, "CHUNK", 5)
+    monkeypatch.setattr(data_module, "ROWS_AT_A_TIME", 5)
     parts = FactorDataset(pictures(64), small_data.factors, small_data.graph).images
     assert torch.equal(whole, parts)
     images = pictures(64)
@@ -479,12 +476,20 @@ def test_float_pictures_become_bytes_in_parts(monkeypatch, small_data, pictures)
 
 
 def test_large_pictures_go_through_in_smaller_batches(small_data, monkeypatch):
-    assert vae.inference_batch((3, 64, 64)) == vae.inference_batch((1, 28, 28)) == 512
-    assert vae.inference_batch((3, 256, 256)) == 32
+    assert answers.inference_batch((3, 64, 64)) == answers.inference_batch((1, 28, 28)) == 512
+    assert answers.inference_batch((3, 256, 256)) == 32
     histories = [train(new(small_data.graph), small_data, validation=0.3)]
-    monkeypatch.setattr(training, "inference_batch", lambda shape: 4)
-    histories.append(train(new(small_data.graph), small_data, validation=0.3))
-    close_losses(*(h.validation for h in histories))
+    sizes, model = [], new(small_data.graph)
+    original = model.proposal
+    model.proposal = lambda images: (
+        sizes.append((model.training, len(images))) or original(images)
+    )
+    monkeypatch.setattr(team, "inference_batch", lambda shape: 4)
+    histories.append(train(model, small_data, validation=0.3))
+    assert max(size for training, size in sizes if not training) == 4
+    for term in ("reconstruction", "kl"):  # the label terms are means of their batches' labels
+        one, other = (h.validation[-1][term] for h in histories)
+        assert one == pytest.approx(other, rel=0.02)
     assert histories[0].train == histories[1].train
 
 
@@ -499,7 +504,7 @@ def test_the_end_of_training_looks_at_a_bounded_number_of_rows(small_data, monke
         model.adopt_units(data)
         before = copy.deepcopy(model)
         with monkeypatch.context() as patch:
-            patch.setattr(vae, "CONCLUDING_ROWS", 16)
+            patch.setattr(vae, "MATCHING_ROWS", 16)
             model.conclude(data)
         expected = copy.deepcopy(before)
         expected.conclude(some)
@@ -537,7 +542,7 @@ def test_a_signal_writes_the_checkpoint_and_says_how_to_go_on(
 ):
     out, checkpoint = tmp_path / "model.safetensors", tmp_path / "run.safetensors"
     arguments = [*tiny, "--out", str(out), "--checkpoint", str(checkpoint)]
-    before, steps, original = signal.getsignal(signal.SIGTERM), [], training._backward
+    before, steps, original = signal.getsignal(signal.SIGTERM), [], Team.backward
 
     def preempted(*args):
         steps.append(1)
@@ -547,7 +552,7 @@ def test_a_signal_writes_the_checkpoint_and_says_how_to_go_on(
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_backward", preempted)
+        patch.setattr(Team, "backward", preempted)
         assert command.main(arguments) == 143
     message = capsys.readouterr().err
     assert "step 2 of 6 in epoch 2 of 2" in message and "--resume" in message
@@ -590,7 +595,7 @@ def test_a_gpu_trains_resumes_and_answers(small_data, tmp_path):
     path = tmp_path / "run.safetensors"
     options = {"device": "cuda", "mixed_precision": "auto", "batch_size": 10, "accumulate": 2}
     asked = []
-    with pytest.raises(training.TrainingStopped):
+    with pytest.raises(TrainingStopped):
         train(
             new(small_data.graph), small_data, **options, checkpoint=path,
             stop=lambda: asked.append(1) or len(asked) == 8,
