@@ -1,5 +1,10 @@
-"""The models that CauF-VAE is compared with: one file each, on the same networks."""
+"""The models that CauF-VAE is compared with: one file each, on the same networks.
 
+A file holds the model's class and its `RECIPES`, by which the scoreboard trains it. A new
+model is a new file, and a name in the lists below.
+"""
+
+from caufvae_lite.baselines import beta_vae, carefl, causalvae, dear, icmvae, ivae, vae
 from caufvae_lite.baselines.beta_vae import BetaVAE
 from caufvae_lite.baselines.carefl import CareflVAE
 from caufvae_lite.baselines.causalvae import CausalVAE
@@ -9,3 +14,9 @@ from caufvae_lite.baselines.ivae import IVAE
 from caufvae_lite.baselines.vae import VAE
 
 __all__ = ["ICMVAE", "IVAE", "VAE", "BetaVAE", "CareflVAE", "CausalVAE", "DearPriorVAE"]
+
+RECIPES = {
+    name: recipe
+    for module in (vae, beta_vae, ivae, causalvae, dear, icmvae, carefl)
+    for name, recipe in module.RECIPES.items()
+}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from caufvae_lite.baselines.recipe import Recipe, grid
 from caufvae_lite.baselines.vae import VAE
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.networks import ImageShape
@@ -31,3 +32,10 @@ class BetaVAE(VAE):
 
     def config(self) -> dict[str, Any]:
         return {**super().config(), "beta": self.kl_weight}
+
+
+RECIPES = {
+    "β-VAE": Recipe(
+        BetaVAE, {"beta": 0.25}, grid(beta=(0.1, 0.25, 0.5, 2.0, 4.0, 8.0)), supervised=False
+    )
+}

@@ -10,6 +10,12 @@ is normal here as everywhere.)
 
 from __future__ import annotations
 
+from caufvae_lite.baselines.recipe import (
+    LABELS,
+    SUPERVISION_TRIALS,
+    Recipe,
+    with_and_without_likelihood,
+)
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.networks import ImageShape
@@ -22,3 +28,9 @@ class CareflVAE(CauFVAE):
         self, graph: CausalGraph, image_shape: ImageShape = (3, 64, 64), **options: object
     ):
         super().__init__(graph.order_only(), image_shape, **options)  # type: ignore[arg-type]
+
+
+RECIPES = with_and_without_likelihood(
+    "CAREFL's order",
+    Recipe(CareflVAE, {**LABELS, "label_likelihood": 0.0}, SUPERVISION_TRIALS),
+)

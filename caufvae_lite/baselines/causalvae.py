@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from caufvae_lite.baselines.linear_scm import LinearSCM
+from caufvae_lite.baselines.recipe import LABELS, Recipe, grid, with_and_without_likelihood
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention
@@ -122,3 +123,13 @@ class CausalVAE(FactorVAE):
             + self.own_weights["linear"] * torch.where(complete, unexplained, 0.0)
             + self.own_weights["masks"] * (residual * torch.exp(log_scale)).square().sum(-1)
         )
+
+
+_BEST = {"label_prior": 0.01, "masks": 1.0}
+_TRIALS = (
+    *grid(label_prior=(1.0, 0.1, 0.01), masks=(1.0, 10.0), supervision=(60.0,)),
+    {"supervision": 180.0, **_BEST},
+)
+RECIPES = with_and_without_likelihood(
+    "CausalVAE", Recipe(CausalVAE, {**LABELS, **_BEST}, _TRIALS), _TRIALS
+)

@@ -20,6 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from caufvae_lite.baselines.linear_scm import LinearSCM
+from caufvae_lite.baselines.recipe import (
+    LABELS,
+    SUPERVISION_TRIALS,
+    Recipe,
+    with_and_without_likelihood,
+)
 from caufvae_lite.flow import families_observed
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
@@ -136,3 +142,8 @@ class DearPriorVAE(FactorVAE):
     def label_log_prob(self, labels: Tensor) -> Tensor:
         log_prob = log_density(*self._node_noise(torch.nan_to_num(labels)))
         return torch.where(families_observed(self.graph, labels), log_prob, 0.0)
+
+
+RECIPES = with_and_without_likelihood(
+    "DEAR's prior", Recipe(DearPriorVAE, LABELS, SUPERVISION_TRIALS)
+)

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
+from caufvae_lite.baselines.recipe import LABELS, Recipe, grid, with_and_without_likelihood
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
@@ -80,3 +81,16 @@ class ICMVAE(CauFVAE):
         shift = factors - shifted * torch.exp(log_scale)
         mean = torch.exp(log_scale) * torch.nan_to_num(labels) + shift
         return Normal(torch.where(observed, mean, 0.0), torch.ones_like(mean))
+
+
+_FIRST = grid(noise_prior=(0.1, 1.0), label_flow=(1.0, 0.1, 0.01), supervision=(60.0,))
+_LAST, _LAST_OF_TWIN = (
+    {"supervision": 180.0, "noise_prior": noise_prior, "label_flow": 0.01}
+    for noise_prior in (1.0, 0.1)
+)
+RECIPES = with_and_without_likelihood(
+    "ICM-VAE",
+    Recipe(ICMVAE, {**LABELS, "noise_prior": 1.0, "label_flow": 0.01}, (*_FIRST, _LAST)),
+    (*_FIRST, _LAST_OF_TWIN),
+    noise_prior=0.1,
+)

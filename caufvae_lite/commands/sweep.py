@@ -1,11 +1,10 @@
 """Compute whole studies, many runs at a time: ``python -m caufvae_lite sweep``.
 
 Every missing run is a Dask task: on a cluster of this machine's cores, or with
-``--scheduler ADDRESS`` on one that is running already. A finished run is written at once,
-all its rows or none, by this process alone. So the sweep may be killed at any moment, and
-started again it computes what is missing, or was computed with other settings. A run that
-fails is reported and tried once more; the rest goes on. A worker that dies loses only what
-it was doing: Dask gives that to another.
+``--scheduler ADDRESS`` on one that is running already. A finished run is written at once, all
+its rows or none, by this process alone. The sweep may therefore be killed at any moment.
+Started again, it computes what is missing, or was computed with other settings. Dask tries a
+run that fails once more, and gives the runs of a worker that dies to another one.
 """
 
 from __future__ import annotations
@@ -13,28 +12,24 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+import torch
 from tqdm.auto import tqdm
 
 from caufvae_lite.checkpoints import data_folder, write_manifest
 from caufvae_lite.studies.registry import STUDIES
-from caufvae_lite.studies.results import Key, Rows, append, done
-
-MISSING_DASK = (
-    'A sweep needs Dask, which the package does not install by itself: pip install "'
-    'caufvae-lite[bench]".'
-)
+from caufvae_lite.studies.results import Key, append, done
 
 
-def compute_run(study: str, key: Key) -> Rows:
-    """One run of a study, on one thread: what a worker does."""
-    import torch
-
+def compute_run(study: str, key: Key, digest: str) -> pd.DataFrame:
+    """What a worker does: one run of a study, on one thread."""
+    if STUDIES[study].digest(key) != digest:
+        raise RuntimeError("The worker's version of the package has other settings.")
     torch.set_num_threads(1)
     return STUDIES[study].rows(key)
 
@@ -47,30 +42,27 @@ def cluster(
     try:
         from dask.distributed import Client, LocalCluster
     except ImportError as error:
-        raise ImportError(MISSING_DASK) from error
+        raise ImportError('A sweep needs Dask: pip install "caufvae-lite[bench]".') from error
     if scheduler is not None:
         with Client(scheduler, timeout=timeout) as client:
             yield client
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers inherit it
+    one_thread = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
     with (
-        LocalCluster(
-            n_workers=workers or os.cpu_count(), threads_per_worker=1, memory_limit=0,
-            dashboard_address=None,
-        ) as local,
+        LocalCluster(workers or os.cpu_count(), **one_thread) as local,
         Client(local) as client,
-    ):  # fmt: skip
+    ):
         yield client
 
 
 def sweep(
     client: Any, study: str, path: Path, keys: Sequence[Key], progress: bool = True
 ) -> list[tuple[Key, str]]:
-    """Compute ``keys`` and add their rows to ``path``; what failed twice, and why.
+    """Compute ``keys`` and add their rows to ``path``; return what failed twice, and why.
 
-    One run more than there are workers is in flight; before one is handed out, the file is
-    looked at again, and what another sweep has finished meanwhile is left out. (What it is
-    still computing is not known here, and may be computed twice.)
+    Runs that are in the file by now are left out. (What another sweep is still computing is
+    not known here, and may be computed twice.)
 
     Raises:
         ValueError: a worker has several threads.
@@ -83,51 +75,24 @@ def sweep(
             f"{len(crowded)} of the cluster's workers have several threads, and runs use the "
             "process's random state: start them with dask worker ADDRESS --nthreads 1."
         )
+    have = done(path)
     digests = {key: STUDIES[study].digest(key) for key in keys}
-    waiting, tries, failed = deque(keys), dict.fromkeys(keys, 0), []
-    running: dict[Any, Key] = {}
-    pool = as_completed()
-    bar = tqdm(total=len(keys), desc=study, unit="run", disable=not progress, smoothing=0.05)
-
-    def hand_out() -> None:
-        slots = max(1, sum(client.nthreads().values()))
-        have = done(path)
-        while waiting and len(running) < slots + 1:
-            key = waiting.popleft()
-            if have.get(key) == digests[key]:
-                bar.update()
-                continue
-            tries[key] += 1
-            future = client.submit(compute_run, study, key, pure=False)
-            running[future] = key
-            pool.add(future)
-
-    hand_out()
-    while running:
-        future = next(pool)
-        key = running.pop(future)
-        name = f"{key[0]} on {key[1]}, seed {key[2]}"
-        rows = future.result() if future.status == "finished" else []
-        if any(row["configuration"] == digests[key] for row in rows):
-            append(path, rows)
-            bar.update()
-            bar.set_postfix_str(f"{name}: {rows[0]['seconds']} s")
+    futures = {
+        client.submit(compute_run, study, key, digest, pure=False, retries=1): key
+        for key, digest in digests.items()
+        if have.get(key) != digest
+    }
+    failed = []
+    bar = tqdm(total=len(futures), desc=study, unit="run", disable=not progress)
+    for future in as_completed(futures):
+        key, error = futures.pop(future), future.exception()
+        if error is None:
+            append(path, future.result())
         else:
-            error = future.exception()
-            reason = (
-                f"{type(error).__name__}: {error}" if error is not None
-                else "the worker's version of the package has other settings" if rows
-                else "it gave no scores"
-            )  # fmt: skip
-            again = tries[key] < 2
-            bar.write(f"{name} failed, {'trying again' if again else 'twice'}: {reason}")
-            if again:
-                waiting.append(key)
-            else:
-                failed.append((key, reason))
-                bar.update()
+            failed.append((key, f"{type(error).__name__}: {error}"))
+            bar.write(f"{key} failed twice: {failed[-1][1]}")
         future.release()
-        hand_out()
+        bar.update()
     bar.close()
     return failed
 
@@ -142,9 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the tables; default: data/results")
     parser.add_argument("--dry-run", action="store_true", help="say what is missing, and stop")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.studies if name not in STUDIES]
-    if unknown:
-        parser.error(f"no study {unknown}; there are {list(STUDIES)}")
+    if unknown := set(options.studies) - set(STUDIES):
+        parser.error(f"no study {sorted(unknown)}; there are {list(STUDIES)}")
     folder = options.out or data_folder() / "results"
     plan = {}
     for name in options.studies or STUDIES:
@@ -153,24 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{name}: {len(plan[name])} runs are missing", flush=True)
     if options.dry_run:
         return 0
-    plan = {name: keys for name, keys in plan.items() if keys}
-    if not plan:
-        return _finish(options.out, [])
     failed = []
-    with cluster(options.scheduler, options.workers) as client:
-        for name, keys in plan.items():
-            failed += sweep(client, name, folder / f"{name}.csv", keys)
-    return _finish(options.out, failed)
-
-
-def _finish(out: Path | None, failed: list[tuple[Key, str]]) -> int:
-    """Note the shipped tables' new sums, and say what failed."""
-    if out is None:
+    if any(plan.values()):
+        with cluster(options.scheduler, options.workers) as client:
+            for name, keys in plan.items():
+                failed += sweep(client, name, folder / f"{name}.csv", keys)
+    if options.out is None:
         write_manifest(data_folder())
     for key, reason in failed:
         print(f"failed twice: {key}: {reason}", file=sys.stderr)
     return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,7 @@
 """A study: a table of runs, each of which can be computed anywhere, by itself.
 
-A run is named by (model, world, seed), which is all that travels to a worker. Its rows land
-in ``data/results/<study>.csv``.
+A run is named by (model, world, seed). This name is all that a worker is sent. The run's rows
+are stored in ``data/results/<study>.csv``, and the file ``studies/<study>.py`` computes them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from caufvae_lite.checkpoints import data_folder
-from caufvae_lite.studies.results import Key, Rows, digest_of, done, rows_of
+import pandas as pd
 
-Scores = dict[str, float]
+from caufvae_lite.checkpoints import data_folder
+from caufvae_lite.studies.results import Key, digest_of, done, rows_of
+from caufvae_lite.worlds.examination import Score
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Study:
     name: str
     keys: Callable[[Sequence[int]], list[Key]]
     configuration: Callable[[Key], Mapping[str, Any]]
-    compute: Callable[[Key], tuple[Scores, dict[str, Any]]]
+    compute: Callable[[Key], tuple[list[Score], dict[str, Any]]]
     seeds: int = 5
 
     @property
@@ -44,8 +45,8 @@ class Study:
         """What stands in the column ``configuration``."""
         return digest_of(self.configuration(key))
 
-    def rows(self, key: Key) -> Rows:
-        """Compute one run: its rows for the results file."""
+    def rows(self, key: Key) -> pd.DataFrame:
+        """Compute one run: its rows for the results table."""
         scores, circumstances = self.compute(key)
         return rows_of(key, scores, circumstances, self.digest(key))
 

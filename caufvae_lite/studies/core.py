@@ -1,7 +1,7 @@
 """The core study: which of CauF-VAE's switches does the work, at 64 × 64 pixels.
 
-The four models of notebook 05, on the pendulum and on water; fewer labels, and the corner
-held out: what is trained, on what, and how scored.
+The four models of notebook 05, on the pendulum and on water; fewer labels, and the corner of
+large angles held out.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from caufvae_lite.data import FactorDataset
 from caufvae_lite.studies.base import Study
 from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.training import fit
-from caufvae_lite.worlds import Pendulum, StructuralWorld, Water
-from caufvae_lite.worlds.examination import examine
+from caufvae_lite.worlds import Pendulum, StructuralWorld
+from caufvae_lite.worlds.examination import Score, examine
 
-NOISE = 1.5  # of the noisy pendulum, in axis units: see data/README.md for why
+__all__ = ["CORE_SUPERVISION", "MAIN", "MODELS", "PENDULUM_NOISE", "SHIPPED", "STRONG"]
+__all__ += ["STUDY", "SWITCHES", "Run", "build", "data_of", "fit_run", "world_of"]
+
+PENDULUM_NOISE = Pendulum.settings["pendulum-noisy"].noise
 EPOCHS = 15
-SUPERVISION = 60.0
-SEEDS = range(5)
+CORE_SUPERVISION = 60.0
 
 SWITCHES = {
     "label prior": {"prior": "label", "label_likelihood": 0.0},
@@ -37,7 +39,6 @@ MAIN = "SCM prior + likelihood"
 # evidence bound flattens it. A stronger likelihood of the labels holds against that.
 STRONG = "SCM prior + strong likelihood"
 MODELS = {**SWITCHES, STRONG: {"prior": "scm", "label_likelihood": 50.0}}
-WORLDS = ("pendulum", "pendulum-noisy", "pendulum-block", "water")
 SHIPPED = {"pendulum": MAIN, "pendulum-noisy": MAIN, "water": STRONG}  # the checkpoints
 
 
@@ -51,58 +52,49 @@ class Run:
     labels: float = 1.0
 
     @property
-    def model(self) -> str:
-        """The name in the results' column ``model``."""
+    def key(self) -> Key:
+        """What names the run in the table."""
         few = "" if self.labels == 1 else f", {self.labels:.0%} labels"
-        return self.switches + few
+        return self.switches + few, self.world, self.seed
 
 
-def core_runs(seeds: Iterable[int] = SEEDS) -> list[Run]:
+def runs(seeds: Iterable[int]) -> dict[Key, Run]:
     """The runs of ``data/results/core.csv``, what matters most first."""
     seeds = list(seeds)
-    main = [Run(model, w, s) for w, model in SHIPPED.items() for s in seeds]
-    others = [
-        run
-        for s in seeds
-        for run in (
-            *(Run(n, w, s) for w in WORLDS[:2] for n in SWITCHES if n != MAIN),
-            Run(MAIN, "pendulum-block", s),
-            *(Run(MAIN, "pendulum", s, labels) for labels in (0.1, 0.01)),
-        )
-    ]
-    return [*main, *others]
+    found = [Run(model, world, seed) for world, model in SHIPPED.items() for seed in seeds]
+    for seed in seeds:
+        for world in ("pendulum", "pendulum-noisy"):
+            found += [Run(name, world, seed) for name in SWITCHES if name != MAIN]
+        found.append(Run(MAIN, "pendulum-block", seed))
+        found += [Run(MAIN, "pendulum", seed, labels) for labels in (0.1, 0.01)]
+    return {run.key: run for run in found}
 
 
-def world_of(name: str, image_size: int = 64) -> Pendulum | Water:
-    """The world behind a name in the results' column ``world``."""
-    if name not in WORLDS:
-        raise ValueError(f"World {name!r} is not one of {WORLDS}.")
-    if name == "water":
-        return Water(image_size)
-    return Pendulum(image_size, noise=NOISE if name == "pendulum-noisy" else 0.0)
+def world_of(name: str, image_size: int = 64) -> StructuralWorld:
+    """The world that has this name among its `StructuralWorld.settings`."""
+    if name not in StructuralWorld.named:
+        raise ValueError(f"World {name!r} is not one of {sorted(StructuralWorld.named)}.")
+    kind = StructuralWorld.named[name]
+    return kind(image_size=image_size, noise=kind.settings[name].noise)  # type: ignore[call-arg]
 
 
 def data_of(
     name: str, image_size: int = 64
-) -> tuple[Pendulum | Water, FactorDataset, FactorDataset]:
-    """The world, its training rows and its test rows."""
+) -> tuple[StructuralWorld, FactorDataset, FactorDataset]:
+    """The named world, its training rows and its test rows."""
     world = world_of(name, image_size)
-    train, test = world.grid().split("block" if name == "pendulum-block" else "published")
-    return world, train, test
+    return world, *world.grid().split(world.settings[name].split)
 
 
 def build(switches: str, seed: int, world: StructuralWorld) -> CauFVAE:
     """A model with fresh weights, the same for every run with this seed and shape."""
     torch.manual_seed(seed)
-    return CauFVAE(
-        world.graph,
-        (3, world.image_size, world.image_size),
-        supervision=SUPERVISION,
-        **MODELS[switches],  # type: ignore[arg-type]
-    )
+    shape = (3, world.image_size, world.image_size)
+    options: dict[str, Any] = MODELS[switches]
+    return CauFVAE(world.graph, shape, supervision=CORE_SUPERVISION, **options)
 
 
-def train(run: Run, image_size: int = 64, progress: bool = True) -> CauFVAE:
+def fit_run(run: Run, image_size: int = 64, progress: bool = True) -> CauFVAE:
     """The run's model, trained on the run's world."""
     world, rows, _ = data_of(run.world, image_size)
     model = build(run.switches, run.seed, world)
@@ -113,11 +105,11 @@ def train(run: Run, image_size: int = 64, progress: bool = True) -> CauFVAE:
     return model
 
 
-def compute(key: Key) -> tuple[dict[str, float], dict[str, Any]]:
+def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
     """Train and examine one run of the study."""
     run = _run_of(key)
     world, _, test = data_of(run.world)
-    model, circumstances = timed(lambda: train(run, progress=False))
+    model, circumstances = timed(lambda: fit_run(run, progress=False))
     return examine(model, world, test), circumstances
 
 
@@ -126,20 +118,21 @@ def configuration(key: Key) -> dict[str, Any]:
     run = _run_of(key)
     return {
         "switches": MODELS[run.switches], "world": run.world, "seed": run.seed,
-        "labels": run.labels, "noise": NOISE, "epochs": EPOCHS, "supervision": SUPERVISION,
-        "image_size": 64,
+        "labels": run.labels, "noise": PENDULUM_NOISE, "epochs": EPOCHS,
+        "supervision": CORE_SUPERVISION, "image_size": 64,
     }  # fmt: skip
 
 
-def _keys(seeds: Sequence[int]) -> list[Key]:
-    return [(run.model, run.world, run.seed) for run in core_runs(seeds)]
+def keys(seeds: Sequence[int]) -> list[Key]:
+    """The names of `runs`."""
+    return list(runs(seeds))
 
 
 def _run_of(key: Key) -> Run:
-    runs = {(run.model, run.world, run.seed): run for run in core_runs([key[2]])}
-    if key not in runs:
+    found = runs([key[2]])
+    if key not in found:
         raise ValueError(f"The core study has no run {key}.")
-    return runs[key]
+    return found[key]
 
 
-STUDY = Study("core", _keys, configuration, compute)
+STUDY = Study("core", keys, configuration, compute)

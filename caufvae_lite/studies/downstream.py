@@ -1,4 +1,4 @@
-r"""Downstream tasks: what is a representation good for?
+r"""The downstream study: what is a representation good for?
 
 Three questions to the d factor latents of a trained model, put by probes that see nothing
 else (logistic regression, and a network with 32 hidden units):
@@ -8,12 +8,12 @@ g the standardised light, angle, length, position, b = (1, −1, ½, −½)), le
 labels and from all of them.
 *Robustness*: the sky is blue with probability 0.8 where y = 1 and 0.2 where y = 0 in training,
 and 0.5 at the test. The encoder saw the biased pictures, with one extra dimension to put
-the sky in. Worst group of (y, sky).
+the sky in. The score is the accuracy in the worst group of (y, sky).
 *A shift under intervention*: a label from the shadow's length alone, learned from scenes as
 they occur, asked about scenes where the length was set from outside.
 
-Each beside the true factors, two invertible mixes of them, principal components of the
-pixels, and the accuracy of Bayes' rule, which knows the law of y.
+The models are compared with the true factors, two invertible mixes of them, principal
+components of the pixels, and the accuracy of Bayes' rule, which knows the law of y.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from caufvae_lite.data import FactorDataset
@@ -33,11 +38,14 @@ from caufvae_lite.flow import CausalFlow
 from caufvae_lite.metrics import group_accuracy
 from caufvae_lite.randomness import keyed_generator
 from caufvae_lite.studies import core, scoreboard
-from caufvae_lite.studies.base import Scores, Study
+from caufvae_lite.studies.base import Study
 from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.worlds import Pendulum, StructuralWorld
-from caufvae_lite.worlds.examination import permuted_values
+from caufvae_lite.worlds.examination import Score, permuted_values
 from caufvae_lite.worlds.pendulum import white_share
+
+__all__ = ["BAYES", "PROBES", "REFERENCES", "STUDY", "WORLD", "bayes", "questions"]
+__all__ += ["reference", "scenes_of"]
 
 WORLD = "pendulum-noisy-blue-32"
 BLUE = (0.55, 0.75, 1.0)
@@ -49,9 +57,10 @@ COEFFICIENTS = {
 }  # fmt: skip
 BEND = 2.0  # spread of the nonlinear mix's weights; 0 would leave it linear
 COMPONENTS = 5  # of PCA: as many as a model has latents, since the sky takes one
-STEEPNESS = 4.0  # of the length's label, per standard deviation
+LENGTH_STEEPNESS = 4.0  # of the length's label, per standard deviation
 LABEL, SKY, LENGTH, MIX = range(4)  # purposes of the random draws
 REFERENCES = ("true factors", "linear mix", "nonlinear mix", "PCA of pixels")
+BAYES = "Bayes' rule"
 PROBES = ("logistic", "mlp")
 
 
@@ -81,24 +90,21 @@ class Scenes:
 # --------------------------------------------------------------------- labels and sky
 
 
-def label_from_everything(factors: Tensor, units: FactorDataset, seed: int) -> Task:
-    """CDG-VAE's label of scenes ``(n, 4)``; ``units`` gives the means and deviations."""
+def labels_of(factors: Tensor, units: FactorDataset, seed: int) -> tuple[Task, Task]:
+    """CDG-VAE's label of scenes ``(n, 4)``, and P(y) = σ(4 g) of the standardised length g.
+
+    ``units`` gives the means and deviations.
+    """
     g = (factors - units.factors.mean(0)) / units.factors.std(0)
-    b = torch.tensor([COEFFICIENTS[name] for name in units.graph.nodes])
-    score = g @ b
-    return _drawn(torch.sigmoid(score + 2 * torch.sin(score)), seed, LABEL)
-
-
-def label_from_length(factors: Tensor, units: FactorDataset, seed: int) -> Task:
-    """A label that only the shadow's length causes: P(y) = σ(4 g), g standardised."""
-    i = units.graph.index("shadow_length")
-    g = (factors[:, i] - units.factors[:, i].mean()) / units.factors[:, i].std()
-    return _drawn(torch.sigmoid(STEEPNESS * g), seed, LENGTH)
-
-
-def _drawn(chance: Tensor, seed: int, purpose: int) -> Task:
-    uniform = torch.rand(len(chance), generator=keyed_generator(seed, purpose))
-    return Task((uniform < chance).numpy(), chance.double().numpy())
+    score = g @ torch.tensor([COEFFICIENTS[name] for name in units.graph.nodes])
+    length = g[:, units.graph.index("shadow_length")]
+    chances = {LABEL: score + 2 * torch.sin(score), LENGTH: LENGTH_STEEPNESS * length}
+    tasks = []
+    for purpose, logit in chances.items():
+        chance = torch.sigmoid(logit)
+        uniform = torch.rand(len(chance), generator=keyed_generator(seed, purpose))
+        tasks.append(Task((uniform < chance).numpy(), chance.double().numpy()))
+    return tasks[0], tasks[1]
 
 
 def under_sky(images: Tensor, blue: NDArray[np.bool_]) -> Tensor:
@@ -116,14 +122,10 @@ def scenes(
     factors: Tensor, images: Tensor, units: FactorDataset, seed: int, biased: bool
 ) -> Scenes:
     """Label the scenes, and paint their sky: biased as in training, or as at the test."""
-    everything = label_from_everything(factors, units, seed)
+    everything, length = labels_of(factors, units, seed)
     uniform = torch.rand(len(factors), generator=keyed_generator(seed, SKY)).numpy()
-    share = np.where(everything.y, BIAS, 1 - BIAS) if biased else 0.5
-    sky = uniform < share
-    return Scenes(
-        under_sky(images, sky), factors, sky, everything,
-        label_from_length(factors, units, seed),
-    )  # fmt: skip
+    sky = uniform < (np.where(everything.y, BIAS, 1 - BIAS) if biased else 0.5)
+    return Scenes(under_sky(images, sky), factors, sky, everything, length)
 
 
 def scenes_of(seed: int) -> tuple[StructuralWorld, FactorDataset, dict[str, Scenes]]:
@@ -132,19 +134,15 @@ def scenes_of(seed: int) -> tuple[StructuralWorld, FactorDataset, dict[str, Scen
     ``shift``: the test scenes with the shadow's length set to another scene's.
     """
     world, rows, test = core.data_of("pendulum-noisy", scoreboard.IMAGE_SIZE)
-    do = permuted_values(test, ["shadow_length"], seed)
-    shifted = world.counterfactual(test.factors, do)
+    shifted = world.counterfactual(test.factors, permuted_values(test, ["shadow_length"], seed))
     drawn = (world.render(shifted) * 255).round().to(torch.uint8)
-    train = scenes(rows.factors, rows.images, rows, seed, biased=True)
-    return (
-        world,
-        FactorDataset(train.images, rows.factors, rows.graph, rows.units),
-        {
-            "train": train,
-            "test": scenes(test.factors, test.images, rows, 1000 + seed, biased=False),
-            "shift": scenes(shifted, drawn, rows, 2000 + seed, biased=False),
-        },
-    )
+    parts = {
+        "train": scenes(rows.factors, rows.images, rows, seed, biased=True),
+        "test": scenes(test.factors, test.images, rows, 1000 + seed, biased=False),
+        "shift": scenes(shifted, drawn, rows, 2000 + seed, biased=False),
+    }
+    images = parts["train"].images
+    return world, FactorDataset(images, rows.factors, rows.graph, rows.units), parts
 
 
 # ----------------------------------------------------------------- representations
@@ -158,89 +156,92 @@ def reference(name: str, parts: dict[str, Scenes], seed: int) -> dict[str, NDArr
     """
     train = parts["train"]
     if name == "PCA of pixels":
-        from sklearn.decomposition import PCA
-
         flat = {k: p.images.float().flatten(1).numpy() / 255 for k, p in parts.items()}
         pca = PCA(COMPONENTS, random_state=seed).fit(flat["train"])
         return {k: pca.transform(x) for k, x in flat.items()}
     mean, std = train.factors.mean(0), train.factors.std(0)
     codes = {k: (p.factors - mean) / std for k, p in parts.items()}
-    if name == "true factors":
-        return {k: z.numpy() for k, z in codes.items()}
     generator = keyed_generator(seed, MIX)
-    rotation, _ = torch.linalg.qr(torch.randn(4, 4, generator=generator))
-    codes = {k: z @ rotation for k, z in codes.items()}
+    if name != "true factors":
+        rotation, _ = torch.linalg.qr(torch.randn(4, 4, generator=generator))
+        codes = {k: z @ rotation for k, z in codes.items()}
     if name == "nonlinear mix":
-        bend = _random_flow(generator)
-        codes = {k: bend(z) for k, z in codes.items()}
+        flow = _random_flow(generator)
+        codes = {k: flow(z)[0].detach() for k, z in codes.items()}
     return {k: z.numpy() for k, z in codes.items()}
 
 
-def _random_flow(generator: torch.Generator):
+def _random_flow(generator: torch.Generator) -> CausalFlow:
     flow = CausalFlow(Pendulum().graph.order_only(), hidden=(32,), log_scale=(-1.5, 1.5))
     with torch.no_grad():
         for p in flow.parameters():
             size = BEND * len(p) ** -0.5 if p.ndim == 2 else 0.5
             p.copy_(size * torch.randn(p.shape, generator=generator))
-    return lambda z: flow(z)[0].detach()
+    return flow
 
 
 # -------------------------------------------------------------------------- probes
 
 
-def probe(kind: str, codes: NDArray, y: NDArray, seed: int, where: NDArray | None = None):
-    """A fitted probe that answers ``.predict(codes)``; ``where`` are its training rows."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neural_network import MLPClassifier
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
+def probe(kind: str, codes: NDArray, y: NDArray, seed: int) -> Pipeline:
+    """A probe of one of the kinds `PROBES`, fitted; it answers ``.predict(codes)``."""
     model = {
         "logistic": LogisticRegression(max_iter=1000),
         "mlp": MLPClassifier((32,), max_iter=200, learning_rate_init=1e-2, random_state=seed),
     }[kind]
-    rows = slice(None) if where is None else where
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(converge|Maximum iterations).*")
-        return make_pipeline(StandardScaler(), model).fit(codes[rows], y[rows])
+        return make_pipeline(StandardScaler(), model).fit(codes, y)
 
 
-def questions(codes: dict[str, NDArray], parts: dict[str, Scenes], seed: int) -> Scores:
+def questions(codes: dict[str, NDArray], parts: dict[str, Scenes], seed: int) -> list[Score]:
     """Every downstream number of one representation; codes of the parts, ``(n, k)``."""
     train, test, shift = (parts[k] for k in ("train", "test", "shift"))
-    groups = np.stack([test.everything.y, test.sky], 1).astype(int)
-    scores: Scores = {}
+    scores: dict[str, float] = {}
     for kind in PROBES:
-        full = probe(kind, codes["train"], train.everything.y, seed)
-        answers = full.predict(codes["test"])
-        few = [
-            test.everything.accuracy(
-                probe(
-                    kind, codes["train"], train.everything.y, seed, _some(train, seed, k)
-                ).predict(codes["test"])
-            )
-            for k in range(DRAWS)
-        ]
+        answers = probe(kind, codes["train"], train.everything.y, seed).predict(codes["test"])
+        few = []
+        for draw in range(DRAWS):
+            rows = few_rows(train, seed, draw)
+            small = probe(kind, codes["train"][rows], train.everything.y[rows], seed)
+            few.append(test.everything.accuracy(small.predict(codes["test"])))
         by_length = probe(kind, codes["train"], train.length.y, seed)
         scores |= {
             f"{kind} all": test.everything.accuracy(answers),
-            f"{kind} worst group": group_accuracy(test.everything.y, answers, groups)["worst"],
+            f"{kind} worst group": worst_group(test, answers),
             f"{kind} {FEW} labels": float(np.mean(few)),
             f"{kind} efficiency": float(np.mean(few)) / test.everything.accuracy(answers),
             f"{kind} length": test.length.accuracy(by_length.predict(codes["test"])),
             f"{kind} length shifted": shift.length.accuracy(by_length.predict(codes["shift"])),
         }
-    return scores
+    return [Score("", measure, "", value) for measure, value in scores.items()]
 
 
-def _some(train: Scenes, seed: int, draw: int) -> NDArray:
+def few_rows(train: Scenes, seed: int, draw: int) -> NDArray:
     """``FEW`` random rows that hold both labels."""
-    rng = np.random.default_rng([seed, draw])
-    rows = rng.permutation(len(train.everything.y))
-    some = rows[:FEW]
-    if len(set(train.everything.y[some])) < 2:  # never seen with 100 rows
+    rows = np.random.default_rng([seed, draw]).permutation(len(train.everything.y))[:FEW]
+    if len(set(train.everything.y[rows])) < 2:  # never seen with 100 rows
         raise ValueError("These few labels are all the same; ask for more of them.")
-    return some
+    return rows
+
+
+def worst_group(test: Scenes, answers: NDArray) -> float:
+    """Accuracy in the worst group of (y, sky)."""
+    groups = np.stack([test.everything.y, test.sky], 1).astype(int)
+    return group_accuracy(test.everything.y, answers, groups)["worst"]
+
+
+def bayes(parts: dict[str, Scenes]) -> list[Score]:
+    """What the rule that knows the law of y would score."""
+    test, shift = parts["test"], parts["shift"]
+    answers = test.everything.chance > 0.5
+    scores = {
+        "all": test.everything.accuracy(answers),
+        "worst group": worst_group(test, answers),
+        "length": test.length.accuracy(test.length.chance > 0.5),
+        "length shifted": shift.length.accuracy(shift.length.chance > 0.5),
+    }
+    return [Score("", f"{kind} {k}", "", v) for kind in PROBES for k, v in scores.items()]
 
 
 # -------------------------------------------------------------------------- the study
@@ -248,52 +249,36 @@ def _some(train: Scenes, seed: int, draw: int) -> NDArray:
 
 def keys(seeds: Sequence[int]) -> list[Key]:
     """References and models, seed by seed."""
-    names = (*REFERENCES, "Bayes' rule", *scoreboard.RECIPES)
-    return [(name, WORLD, s) for s in seeds for name in names]
+    names = (*REFERENCES, BAYES, *scoreboard.RECIPES)
+    return [(name, WORLD, seed) for seed in seeds for name in names]
 
 
 def configuration(key: Key) -> dict[str, Any]:
     """Every setting of one run."""
     common = {
-        "blue": BLUE, "bias": BIAS, "few": FEW, "draws": DRAWS, "steepness": STEEPNESS,
-        "coefficients": COEFFICIENTS, "noise": core.NOISE, "seed": key[2],
+        "blue": BLUE, "bias": BIAS, "few": FEW, "draws": DRAWS, "steepness": LENGTH_STEEPNESS,
+        "coefficients": COEFFICIENTS, "noise": core.PENDULUM_NOISE, "seed": key[2],
     }  # fmt: skip
-    if key[0] not in scoreboard.RECIPES:
-        own: dict[str, dict[str, float]] = {
-            "PCA of pixels": {"components": COMPONENTS}, "nonlinear mix": {"bend": BEND},
-        }  # fmt: skip
-        return {**common, **own.get(key[0], {}), "model": key[0]}
-    return {**common, **scoreboard.configuration((key[0], "pendulum-noisy-32", key[2]))}
+    if key[0] in scoreboard.RECIPES:
+        return {**common, **scoreboard.configuration((key[0], "pendulum-noisy-32", key[2]))}
+    own = {"PCA of pixels": {"components": COMPONENTS}, "nonlinear mix": {"bend": BEND}}
+    return {**common, **own.get(key[0], {}), "model": key[0]}
 
 
-def compute(key: Key) -> tuple[Scores, dict[str, Any]]:
+def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
     """One representation: train it if it is a model's, then ask all questions."""
     name, _, seed = key
     world, data, parts = scenes_of(seed)
-    if name == "Bayes' rule":
+    if name == BAYES:
         return timed(lambda: bayes(parts))
     if name in REFERENCES:
         return timed(lambda: questions(reference(name, parts, seed), parts, seed))
     recipe = scoreboard.RECIPES[name]
     model, circumstances = timed(
-        lambda: scoreboard.train(recipe, world, data, seed, extra_dims=1)
+        lambda: scoreboard.fit_recipe(recipe, world, data, seed, extra_dims=1)
     )
     codes = {k: model.factors(p.images).cpu().numpy() for k, p in parts.items()}
     return questions(codes, parts, seed), circumstances
-
-
-def bayes(parts: dict[str, Scenes]) -> Scores:
-    """What the rule that knows the law of y would score."""
-    test, shift = parts["test"], parts["shift"]
-    groups = np.stack([test.everything.y, test.sky], 1).astype(int)
-    found = group_accuracy(test.everything.y, test.everything.chance > 0.5, groups)
-    scores = {
-        "all": test.everything.accuracy(test.everything.chance > 0.5),
-        "worst group": found["worst"],
-        "length": test.length.accuracy(test.length.chance > 0.5),
-        "length shifted": shift.length.accuracy(shift.length.chance > 0.5),
-    }
-    return {f"{kind} {k}": v for kind in PROBES for k, v in scores.items()}
 
 
 STUDY = Study("downstream", keys, configuration, compute)

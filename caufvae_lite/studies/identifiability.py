@@ -30,9 +30,13 @@ from caufvae_lite.studies import core
 from caufvae_lite.studies.base import Study
 from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.training import fit
+from caufvae_lite.vae import Terms
 from caufvae_lite.worlds import Pendulum
-from caufvae_lite.worlds.examination import alignment, effect_set_alone, permuted_values
+from caufvae_lite.worlds.examination import Examination, Score, alignment, permuted_values
 from caufvae_lite.worlds.pendulum import BOTTOM, TOP
+
+__all__ = ["HIDDEN_CAUSE", "STUDY", "VARIANTS", "WORLD", "Variant"]
+__all__ += ["data_of", "examine_variant", "fit_variant"]
 
 IMAGE_SIZE = 32
 EPOCHS = 8
@@ -92,11 +96,11 @@ class LabelReadingCauFVAE(CauFVAE):
         nn.init.zeros_(self.read.weight)
         self._labels_at_hand: Tensor | None = None
 
-    def loss(self, images, factors, generator=None, share=None):
-        labels = self._labels(factors, len(images))
+    def row_terms(self, images: Tensor, factors: Tensor, draws: Tensor) -> Terms:
+        labels = self.standardise(factors, len(images))
         self._labels_at_hand = torch.where(torch.isnan(labels), 0.0, labels)
         try:
-            return super().loss(images, factors, generator, share)
+            return super().row_terms(images, factors, draws)
         finally:
             self._labels_at_hand = None
 
@@ -146,11 +150,11 @@ VARIANTS = {
 
 def data_of(variant: Variant) -> tuple[Pendulum, FactorDataset, FactorDataset]:
     """The variant's world, training rows and test rows."""
-    world = variant.world(IMAGE_SIZE, noise=core.NOISE)
+    world = variant.world(IMAGE_SIZE, noise=core.PENDULUM_NOISE)
     return world, *world.grid().split("published")
 
 
-def train(
+def fit_variant(
     variant: Variant, seed: int, device="cpu", progress: bool = True
 ) -> tuple[CauFVAE, History]:
     """Fit the variant's model to its world; without labels both label terms are off."""
@@ -160,7 +164,7 @@ def train(
     model = variant.model(
         variant.graph(world.graph),
         (3, IMAGE_SIZE, IMAGE_SIZE),
-        supervision=core.SUPERVISION if supervised else 0.0,
+        supervision=core.CORE_SUPERVISION if supervised else 0.0,
         label_likelihood=5.0 if supervised else 0.0,
     )
     history = fit(
@@ -170,55 +174,67 @@ def train(
     return model, history
 
 
-def examine(
+def examine_variant(
     model: CauFVAE, world: Pendulum, test: FactorDataset, seed: int = 0
-) -> dict[str, float]:
+) -> list[Score]:
     """Alignment, counterfactuals and leakage: which statement holds for this model?
 
-    ``r2/…`` without a refit, and ``refit/…`` after the best linear map of all factors;
-    ``do(…) latent r2/…`` of the effects against the world; ``do(…) latent drift/…`` of what
-    the true graph puts out of reach, in standard deviations; ``do(shadow_length) drift/…``
-    the same, measured in decoded pictures; ``noise ks/…``, the distance of the abducted
-    noise from the standard normal that the model claims it has.
+    ``r2`` is without a refit, and ``refit`` after the best linear map of all factors;
+    ``latent r2`` is of the effects against the world; ``latent drift`` is of what the true
+    graph puts out of reach, in standard deviations, and ``drift`` after do(shadow_length) the
+    same, measured in decoded pictures; ``noise ks`` is the distance of the abducted noise
+    from the standard normal that the model claims it has.
     """
-    graph = world.graph
     found = model.factors(test.images).cpu()
-    scores = alignment(model, test) | _refitted(found, test)
-    for name in graph.nodes:
-        do = permuted_values(test, [name], seed)
-        truth = world.counterfactual(test.factors, do)
-        changed = model.counterfactual(test.images, do).factors.cpu()
-        moves = drift(found, changed, test.factors.std(0))
-        for i, node in enumerate(graph.nodes):
-            if node in graph.descendants(name):
-                score = float(r2(truth[:, i], changed[:, i]))
-                scores[f"do({name}) latent r2/{node}"] = score
-            elif node != name:
-                scores[f"do({name}) latent drift/{node}"] = float(moves[i])
+    scores = [*alignment(model, test), *_refitted(found, test)]
+    for name in world.graph.nodes:
+        scores += _latents_after(model, world, test, name, seed)
     if not isinstance(world, CloudedPendulum):  # the ruler needs to see the sun
-        drawn = effect_set_alone(model, world, test, "shadow_length", seed)
-        scores |= {k: v for k, v in drawn.items() if "support" not in k}
+        drawn = Examination(model, world, test, seed).set_effect("shadow_length")
+        scores += [s for s in drawn if s.measure not in ("in support", "in support drift")]
     noise = model.encode(test.images).mean.detach().cpu().numpy()
-    for i, node in enumerate(graph.nodes):
-        if graph.parents(node):
-            scores[f"noise ks/{node}"] = float(stats.kstest(noise[:, i], "norm").statistic)
+    for i, node in enumerate(world.graph.nodes):
+        if world.graph.parents(node):
+            distance = float(stats.kstest(noise[:, i], "norm").statistic)
+            scores.append(Score("", "noise ks", node, distance))
     return scores
 
 
-def _refitted(found: Tensor, test: FactorDataset) -> dict[str, float]:
-    """R² after the linear map that suits the test rows best: is it there, if unnamed?"""
+def _latents_after(
+    model: CauFVAE, world: Pendulum, test: FactorDataset, name: str, seed: int
+) -> list[Score]:
+    """do(``name``): R² of its effects' latents, and drift of all others but itself."""
+    do = permuted_values(test, [name], seed)
+    truth = world.counterfactual(test.factors, do)
+    changed = model.counterfactual(test.images, do).factors.cpu()
+    moves = drift(model.factors(test.images).cpu(), changed, test.factors.std(0))
+    scores = []
+    for i, node in enumerate(world.graph.nodes):
+        if node in world.graph.descendants(name):
+            scores.append(Score(name, "latent r2", node, float(r2(truth[:, i], changed[:, i]))))
+        elif node != name:
+            scores.append(Score(name, "latent drift", node, float(moves[i])))
+    return scores
+
+
+def _refitted(found: Tensor, test: FactorDataset) -> list[Score]:
+    """R² after the linear map of all latents that suits the test rows best.
+
+    It is high if the latents hold the factors at all, even mixed or in another order.
+    """
     inputs = np.column_stack([found.numpy(), np.ones(len(found))])
     solution = np.linalg.lstsq(inputs, test.factors.numpy(), rcond=None)[0]
     scores = np.atleast_1d(r2(test.factors, inputs @ solution))
-    return {f"refit/{n}": float(s) for n, s in zip(test.graph.nodes, scores, strict=True)}
+    pairs = zip(test.graph.nodes, scores, strict=True)
+    return [Score("", "refit", node, float(score)) for node, score in pairs]
 
 
-def compute(key: Key) -> tuple[dict[str, float], dict[str, Any]]:
+def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
     """Train and examine one run of the study."""
     variant = VARIANTS[key[0]]
     world, _, test = data_of(variant)
-    (model, _), circumstances = timed(lambda: train(variant, key[2], "cpu", progress=False))
-    return examine(model, world, test), circumstances
+    (model, _), circumstances = timed(lambda: fit_variant(variant, key[2], progress=False))
+    return examine_variant(model, world, test), circumstances
 
 
 def configuration(key: Key) -> dict[str, Any]:
@@ -227,14 +243,15 @@ def configuration(key: Key) -> dict[str, Any]:
     return {
         "variant": variant.name, "world": variant.world.__name__, "seed": key[2],
         "graph": variant.graph(Pendulum().graph).edges, "labels": variant.labels,
-        "model": variant.model.__name__, "noise": core.NOISE, "epochs": EPOCHS,
-        "supervision": core.SUPERVISION, "image_size": IMAGE_SIZE,
+        "model": variant.model.__name__, "noise": core.PENDULUM_NOISE, "epochs": EPOCHS,
+        "supervision": core.CORE_SUPERVISION, "image_size": IMAGE_SIZE,
         "hidden_cause": HIDDEN_CAUSE, "cloud": CLOUD,
     }  # fmt: skip
 
 
-def _keys(seeds: Sequence[int]) -> list[Key]:
+def keys(seeds: Sequence[int]) -> list[Key]:
+    """All variants, seed by seed."""
     return [(name, WORLD, seed) for seed in seeds for name in VARIANTS]
 
 
-STUDY = Study("identifiability", _keys, configuration, compute)
+STUDY = Study("identifiability", keys, configuration, compute)

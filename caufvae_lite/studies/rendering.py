@@ -1,183 +1,153 @@
-"""The scoreboard as a reader sees it: columns, bold for the best and the tied, costs.
-
-`board` computes the runs; this turns their rows into tables.
-"""
+"""The scoreboard as a reader sees it: columns, and bold for the best and the tied."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from caufvae_lite.studies.results import mean_and_interval, tied_with_best
 
+__all__ = ["CAUSAL", "COST", "REPRESENTATION", "Column", "in_world", "markdown", "values_of"]
+
 ENOUGH = 5  # seeds, to say who is best
-Runs = dict[str, dict[int, dict[str, float]]]  # {model: {seed: {metric: value}}}
+Reduce = Callable[[pd.Series], float]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One number of the board, made of a run's metrics.
+    """One number of the scoreboard, made of a run's scores.
 
     Args:
         title: what stands above it.
-        of: from a run's metrics to the number; KeyError where the run has none.
+        of: from a run's table, with columns ``cause, measure, factor, value``, to the number;
+            NaN where the run has none.
         higher: is more better? None for a cost, which competes with nobody.
         digits: after the point.
         margin: how far a mean may lie from the best and still be bold, if not told apart.
     """
 
     title: str
-    of: Callable[[Mapping[str, float]], float]
+    of: Callable[[pd.DataFrame], float]
     higher: bool | None = True
     digits: int = 3
     margin: float = 0.01
 
 
-ONE_DO = re.compile(r"do\((?P<cause>[^)+]+)\) (?P<metric>[^/]+)(/(?P<factor>.+))?")
+def undisturbed(run: pd.DataFrame, measure: str, reduce: Reduce = pd.Series.mean) -> float:
+    """One number of a measure's values over factors, where nothing was set."""
+    return reduce(run["value"][(run["measure"] == measure) & (run["cause"] == "")])
 
 
-def _of(run: Mapping[str, float], metric: str) -> dict[tuple[str, str], float]:
-    """``{(cause, factor): value}`` of the questions that set one cause, and it alone.
+def after_one_do(run: pd.DataFrame, measure: str, reduce: Reduce) -> float:
+    """One number of a measure's values over the questions that set one cause, and it alone.
 
-    A cause is what has effects, so whatever is scored by ``latent r2``.
-
-    Raises:
-        KeyError: the run holds no such number.
+    A cause is a factor that has effects, so whatever ``latent r2`` was asked about. The
+    factor that was set is not counted among its own effects.
     """
-    asked = {key: match for key in run if (match := ONE_DO.fullmatch(key))}
-    causes = {m["cause"] for m in asked.values() if m["metric"] == "latent r2"}
-    found = {
-        (m["cause"], m["factor"]): run[key]
-        for key, m in asked.items()
-        if m["metric"] == metric and m["cause"] in causes and m["factor"] != m["cause"]
-    }
-    if not found:
-        raise KeyError(metric)
-    return found
+    causes = run["cause"][(run["measure"] == "latent r2") & run["cause"].isin(run["factor"])]
+    asked = run["cause"].isin(causes) & (run["factor"] != run["cause"])
+    return reduce(run["value"][asked & (run["measure"] == measure)])
 
 
-def _worst_do(metric: str) -> Callable[[Mapping[str, float]], float]:
-    """The worst effect of any cause."""
-    return lambda run: min(_of(run, metric).values())
-
-
-def _leakage(run: Mapping[str, float]) -> float:
-    return max(_of(run, "drift").values())
-
-
-def _picture(run: Mapping[str, float]) -> float:
-    copied = "copy"  # psnr/copy is what returning the input would get
-    return min(value for (_, what), value in _of(run, "psnr").items() if what != copied)
-
-
-def _factors(run: Mapping[str, float], kind: str) -> list[float]:
-    """``kind/FACTOR`` of every factor."""
-    found = [value for key, value in run.items() if key.startswith(f"{kind}/")]
-    if not found:
-        raise KeyError(kind)
-    return found
-
-
-def _mean(run: Mapping[str, float], kind: str) -> float:
-    return float(np.mean(_factors(run, kind)))
-
-
+_min, _max = pd.Series.min, pd.Series.max
 CAUSAL = (
-    Column("factors, worst R²", lambda r: min(_factors(r, "r2"))),
-    Column("do(), worst R² in latents", _worst_do("latent r2")),
-    Column("do(), worst R² as drawn", _worst_do("image r2")),
-    Column("what-if picture, dB", _picture, digits=1, margin=1.0),
-    Column("leakage, sd", _leakage, False, 3, 0.02),
+    Column("factors, worst R²", partial(undisturbed, measure="r2", reduce=_min)),
+    Column(
+        "do(), worst R² in latents", partial(after_one_do, measure="latent r2", reduce=_min)
+    ),
+    Column("do(), worst R² as drawn", partial(after_one_do, measure="image r2", reduce=_min)),
+    Column(
+        "what-if picture, dB",
+        partial(after_one_do, measure="psnr", reduce=_min),
+        digits=1,
+        margin=1.0,
+    ),
+    Column(
+        "leakage, sd", partial(after_one_do, measure="drift", reduce=_max), False, margin=0.02
+    ),
 )
 REPRESENTATION = (
-    Column("MCC", lambda r: r["mcc"]),
-    Column("DCI: D", lambda r: r["dci/disentanglement"]),
-    Column("C", lambda r: r["dci/completeness"]),
-    Column("I", lambda r: r["dci/informativeness"]),
-    Column("MIC", lambda r: _mean(r, "mic")),
-    Column("TIC", lambda r: _mean(r, "tic")),
+    Column("MCC", partial(undisturbed, measure="mcc")),
+    Column("DCI: D", partial(undisturbed, measure="dci disentanglement")),
+    Column("C", partial(undisturbed, measure="dci completeness")),
+    Column("I", partial(undisturbed, measure="dci informativeness")),
+    Column("MIC", partial(undisturbed, measure="mic")),
+    Column("TIC", partial(undisturbed, measure="tic")),
 )
 COST = (
-    Column("seconds an epoch", lambda r: r["seconds an epoch"], None, 1),
-    Column("parameters", lambda r: r["parameters"], None, 0),
-    Column("peak memory, MB", lambda r: r["peak memory"], None, 0),
+    Column("seconds an epoch", partial(undisturbed, measure="seconds an epoch"), None, 1),
+    Column("parameters", partial(undisturbed, measure="parameters"), None, 0),
+    Column("peak memory, MB", partial(undisturbed, measure="peak memory"), None, 0),
 )
 
 
-def runs_of(rows: Iterable[Mapping], world: str, order: Sequence[str] = ()) -> Runs:
-    """A results table's rows of one world, run by run.
+def in_world(rows: pd.DataFrame, world: str, order: Sequence[str] = ()) -> pd.DataFrame:
+    """A results table's rows of one world; models in the given order come first."""
+    rows = rows[rows["world"] == world]
+    names = dict.fromkeys((*order, *rows["model"]))
+    place = {model: k for k, model in enumerate(names)}
+    return rows.sort_values("model", key=lambda models: models.map(place), kind="stable")
 
-    Models in the given order come first.
+
+def values_of(rows: pd.DataFrame, column: Column) -> pd.DataFrame:
+    """The column's number of each run: seeds below each other, models side by side.
+
+    NaN where a run has no such number.
     """
-    rows = list(rows)
-    present = {row["model"] for row in rows if row["world"] == world}
-    runs: Runs = {model: {} for model in order if model in present}
-    for row in rows:
-        if row["world"] == world:
-            run = runs.setdefault(row["model"], {}).setdefault(row["seed"], {})
-            run[row["metric"]] = row["value"]
-    return runs
+    parts = rows.groupby(["model", "seed"], sort=False)[["cause", "measure", "factor", "value"]]
+    values = {run: column.of(part) for run, part in parts}
+    index = pd.MultiIndex.from_tuples(values, names=["model", "seed"])
+    wide = pd.Series(list(values.values()), index, dtype=float).unstack("model")
+    return wide[list(rows["model"].unique())]
 
 
-def values_of(runs: Runs, column: Column) -> dict[str, dict[int, float]]:
-    """``{model: {seed: value}}``; without models that lack the metrics, and without NaN."""
-    table: dict[str, dict[int, float]] = {}
-    for model, seeds in runs.items():
-        try:
-            found = {seed: float(column.of(run)) for seed, run in seeds.items()}
-        except KeyError:
-            continue
-        found = {seed: v for seed, v in found.items() if not np.isnan(v)}
-        if found:
-            table[model] = found
-    return table
-
-
-def mean_of(values: Mapping[int, float]) -> float:
-    """The mean over seeds."""
-    return float(np.mean(list(values.values())))
-
-
-def _bold(racing: Mapping[str, Mapping[int, float]], column: Column) -> set[str]:
-    means = {model: mean_of(values) for model, values in racing.items()}
-    best = (max if column.higher else min)(means, key=lambda model: means[model])
-    if len(racing[best]) < ENOUGH:
+def _bold(values: pd.DataFrame, column: Column) -> set[str]:
+    means = values.mean()
+    best = means.idxmax() if column.higher else means.idxmin()
+    if values[best].count() < ENOUGH:
         return set()
-    near = {m for m, mean in means.items() if abs(mean - means[best]) <= column.margin}
-    return near & tied_with_best(racing, bool(column.higher))
+    near = set(means.index[(means - means[best]).abs() <= column.margin])
+    return near & tied_with_best(values, bool(column.higher))
 
 
-def markdown(runs: Runs, columns: Sequence[Column], references: Sequence[str] = ()) -> str:
-    """The board as a Markdown table: mean ± half a 95 % interval over seeds.
+def markdown(
+    rows: pd.DataFrame, columns: Sequence[Column], references: Sequence[str] = ()
+) -> str:
+    """One world's rows as a Markdown table: mean ± half a 95 % interval over seeds.
 
     Bold: the best mean of a column, and every mean within its margin of the best that a
     paired t test over seeds (Holm-corrected) does not tell from it. With fewer than
     ``ENOUGH`` seeds nothing is bold. A cell over fewer seeds than its row says how many.
     ``references`` are rows that compete with nobody.
     """
-    lines = [
-        "| model | " + " | ".join(c.title for c in columns) + " |",
-        "| --- |" + " --- |" * len(columns),
-    ]
-    cells: dict[str, list[str]] = {model: [] for model in runs}
+    table = pd.DataFrame(index=rows["model"].unique())
+    seeds = rows.groupby("model")["seed"].nunique()
     for column in columns:
-        table = values_of(runs, column)
-        racing = {m: v for m, v in table.items() if m not in references}
-        best = _bold(racing, column) if column.higher is not None and racing else set()
-        for model in runs:
-            if model not in table:
-                cells[model].append("–")
-                continue
-            mean, half = mean_and_interval(list(table[model].values()))
-            text = f"{mean:,.{column.digits}f}"
-            if column.higher is not None and not np.isnan(half):
-                text += f" ± {half:.{column.digits}f}"
-            if len(table[model]) < len(runs[model]):
-                text += f" (n = {len(table[model])})"
-            cells[model].append(f"**{text}**" if model in best else text)
-    for model, row in cells.items():
-        lines.append(f"| {model} | " + " | ".join(row) + " |")
-    return "\n".join(lines)
+        values = values_of(rows, column)
+        racing = values.drop(columns=list(references), errors="ignore").dropna(
+            axis=1, how="all"
+        )
+        best = _bold(racing, column) if column.higher is not None and racing.size else set()
+        for model in table.index:
+            text = _cell(values[model].dropna(), seeds[model], column)
+            table.loc[model, column.title] = f"**{text}**" if model in best else text
+    lines = [
+        ["model", *table.columns],
+        ["---"] * (1 + len(columns)),
+        *table.reset_index().values,
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(values: pd.Series, seeds: int, column: Column) -> str:
+    if values.empty:
+        return "–"
+    mean, half = mean_and_interval(values)
+    text = f"{mean:,.{column.digits}f}"
+    if column.higher is not None and not np.isnan(half):
+        text += f" ± {half:.{column.digits}f}"
+    return text + (f" (n = {len(values)})" if len(values) < seeds else "")

@@ -1,20 +1,21 @@
-"""A results file: tidy rows that two programs may add to, and how to read them.
+"""A results table: tidy rows that two programs may add to, and how sure its means are.
 
-One row a score, columns ``model, world, seed, metric, value`` first, then how and where it
-came about. The rows of one run (model, world, seed) are added all or none: the file is
-locked, read, and replaced by a longer one. So a reader never sees half a run, a computation
-that is killed loses nothing that was written, and two that write at once lose nothing
-either. ``configuration`` is a digest of the settings that the run's study lists: rows of a
-run with other settings are stale, and give way to the new ones. (A change of the code is not
-seen: delete the table's rows, or list the new constant.)
+One row a score: ``model, world, seed`` name the run; ``cause, measure, factor, value`` say
+what was set, what was measured, and on which factor (``cause`` is "" where nothing was set,
+"a+b" where two factors were; ``factor`` is "" where the score is of no single one). The other
+columns say how and where the run was computed.
+
+The rows of a run are added together or not at all: the file is locked, read, and replaced by
+a longer one. A reader therefore never sees half a run, and a computation that is killed loses
+nothing that was written. ``configuration`` is a digest of the settings that the run's study
+lists. A run with other settings is stale, and its rows are replaced when it is computed again.
+A change of the code is not noticed: delete the table's rows, or list the new constant.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
-import io
 import json
 import platform
 import time
@@ -23,28 +24,43 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import pandas as pd
 import torch
 from filelock import FileLock
 from scipy import stats
 
-from caufvae_lite.version import __version__
+from caufvae_lite import __version__
+from caufvae_lite.worlds.examination import Score
+
+__all__ = [
+    "append",
+    "digest_of",
+    "done",
+    "matrix_product_gflops",
+    "mean_and_interval",
+    "over_seeds",
+    "read_results",
+    "rows_of",
+    "tied_with_best",
+    "timed",
+]
 
 Key = tuple[str, str, int]  # model, world, seed
-Rows = list[dict[str, Any]]
 Result = TypeVar("Result")
 
+RUN = ["model", "world", "seed"]
 COLUMNS = (
-    "model", "world", "seed", "metric", "value",
+    *RUN, *Score._fields,
     "version", "torch", "cpu", "threads", "seconds", "memory_mb", "gflops", "configuration",
 )  # fmt: skip
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, dict[str, Any]]:
-    """Call ``work``; its result, and where, how fast and how large that was.
+    """Call ``work``; return its result, and where, how fast and how large that was.
 
-    Memory is the peak of the whole process while it worked (NaN where the system does not
-    tell), libraries and what earlier work left behind included. ``gflops`` is the speed of a
-    matrix product just before, to read the seconds by.
+    ``memory_mb`` is the peak of the whole process while it worked, including the libraries and
+    what earlier work has left behind; it is NaN where the system does not tell. ``gflops`` is
+    the speed of a matrix product just before, with which the seconds can be compared.
     """
     gflops = matrix_product_gflops()
     _forget_peak_memory()
@@ -58,20 +74,6 @@ def timed(work: Callable[[], Result]) -> tuple[Result, dict[str, Any]]:
     }  # fmt: skip
 
 
-def rows_of(
-    key: Key, scores: Mapping[str, float], circumstances: dict, configuration: str = ""
-) -> Rows:
-    """A run's rows, one a metric."""
-    model, world, seed = key
-    return [
-        {
-            "model": model, "world": world, "seed": seed, "metric": metric,
-            "value": f"{value:.6g}", **circumstances, "configuration": configuration,
-        }
-        for metric, value in scores.items()
-    ]  # fmt: skip
-
-
 def digest_of(configuration: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits that change when any setting changes."""
     text = json.dumps(configuration, sort_keys=True, default=str)
@@ -81,59 +83,69 @@ def digest_of(configuration: Mapping[str, Any]) -> str:
 # ---------------------------------------------------------------------- reading, writing
 
 
+def rows_of(
+    key: Key, scores: Iterable[Score], circumstances: Mapping[str, Any], configuration: str = ""
+) -> pd.DataFrame:
+    """A run's rows as text, one a score, ready for `append`."""
+    table = pd.DataFrame(list(scores), columns=list(Score._fields))
+    table["value"] = [f"{value:.6g}" for value in table["value"]]
+    run = dict(zip(RUN, key, strict=True))
+    table = table.assign(**run, **circumstances, configuration=configuration)
+    return table.reindex(columns=list(COLUMNS), fill_value="").astype(str)
+
+
 def done(path: Path) -> dict[Key, str]:
     """The runs whose rows are in ``path``, and their configuration's digest."""
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {
-            (r["model"], r["world"], int(r["seed"])): r.get("configuration", "")
-            for r in csv.DictReader(file)
-        }
+    runs = _as_text(path)[[*RUN, "configuration"]].drop_duplicates(RUN)
+    return {(m, w, int(s)): digest for m, w, s, digest in runs.itertuples(index=False)}
 
 
-def append(path: Path, rows: Rows) -> None:
-    """Add a run's rows, all or none; older rows of the same run give way to them."""
+def append(path: Path, rows: pd.DataFrame) -> None:
+    """Add runs' rows, all or none; rows that the table has of the same runs are dropped."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    keys = {(r["model"], r["world"], int(r["seed"])) for r in rows}
     with FileLock(path.with_suffix(".lock")):
-        kept: Rows = []
         if path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                kept = [
-                    r
-                    for r in csv.DictReader(file)
-                    if (r["model"], r["world"], int(r["seed"])) not in keys
-                ]
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
-        writer.writeheader()
-        writer.writerows([*kept, *rows])
+            old = _as_text(path)
+            stale = old.set_index(RUN).index.isin(rows.set_index(RUN).index)
+            rows = pd.concat([old[~stale], rows])
         partial = path.with_suffix(".partial")
-        partial.write_text(text.getvalue(), encoding="utf-8", newline="")
+        rows.to_csv(partial, columns=list(COLUMNS), index=False, lineterminator="\n")
         partial.replace(path)
 
 
-def read_results(path: Path) -> Rows:
-    """The rows of a results file, ``seed`` and ``value`` as numbers."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [{**r, "seed": int(r["seed"]), "value": float(r["value"])} for r in rows]
+def read_results(path: Path) -> pd.DataFrame:
+    """The rows of a results table; ``seed`` and ``value`` are numbers, all else is text."""
+    table = _as_text(path)
+    return table.assign(seed=table["seed"].astype(int), value=table["value"].astype(float))
 
 
-def table_of(rows: Iterable[dict], world: str, metric: str) -> dict[str, dict[int, float]]:
-    """``{model: {seed: value}}`` of one metric in one world."""
-    table: dict[str, dict[int, float]] = {}
-    for r in rows:
-        if r["world"] == world and r["metric"] == metric:
-            table.setdefault(r["model"], {})[r["seed"]] = r["value"]
-    return table
+def _as_text(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
 
 
 # -------------------------------------------------------------------- how sure are we?
 
 
-def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
+def over_seeds(rows: pd.DataFrame, **where: Any) -> pd.DataFrame:
+    """One score of every run, seeds below each other and models side by side.
+
+    Args:
+        rows: of a results table.
+        where: columns and the value each must have, such as ``measure="r2"``; together they
+            leave one row a run.
+
+    Raises:
+        ValueError: they leave several rows of one run.
+    """
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    wide = rows.pivot(index="seed", columns="model", values="value")
+    return wide[list(rows["model"].unique())]
+
+
+def mean_and_interval(values: Sequence[float] | pd.Series) -> tuple[float, float]:
     """Mean over seeds and the half width of its 95 % interval (Student's t)."""
     array = np.asarray(values, float)
     if len(array) < 2:
@@ -142,27 +154,27 @@ def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
     return float(array.mean()), float(spread)
 
 
-def tied_with_best(
-    table: Mapping[str, Mapping[int, float]], higher: bool = True, level: float = 0.05
-) -> set[str]:
-    """The models with the best mean, and those that are not told apart from it.
+def tied_with_best(table: pd.DataFrame, higher: bool = True, level: float = 0.05) -> set[str]:
+    """The model with the best mean, and those that cannot be told apart from it.
 
-    A paired t test over the seeds that two models share, each against the best, corrected
-    for their number (Holm 1979): sorted p values p₁ ≤ p₂ ≤ … are told apart as long as
-    p_k ≤ level / (m − k + 1). A model whose seeds all differ from the best's by the same
-    non-zero amount is told apart, one that is equal is tied. Two cautions: the best is picked
-    from the same seeds, which no correction here accounts for, and with few seeds or wide
-    intervals a model that is much worse may not be told apart.
+    A paired t test over the seeds that a model shares with the best one, corrected for the
+    number m of models that are tested (Holm 1979): with sorted p values p₁ ≤ p₂ ≤ …, models
+    are told apart as long as p_k ≤ level / (m − k + 1). A model whose seeds all differ from
+    the best's by the same non-zero amount is told apart, one that is equal is tied. Two
+    cautions: the best is picked from the same seeds, for which no correction here accounts,
+    and with few seeds or wide intervals a much worse model may not be told apart.
+
+    Args:
+        table: one number a run, seeds below each other and models side by side; NaN where
+            there is none.
+        higher: is more better?
+        level: the probability with which any model is told apart by chance.
     """
-    sign = 1 if higher else -1
-    means = {model: sign * np.mean(list(values.values())) for model, values in table.items()}
-    best = max(means, key=lambda model: means[model])
+    signed = table if higher else -table
+    best = signed.mean().idxmax()
     p_values = {}
-    for model, values in table.items():
-        seeds = sorted(values.keys() & table[best].keys())
-        gaps = np.array([sign * (table[best][s] - values[s]) for s in seeds])
-        if model == best:
-            continue
+    for model in signed.columns.drop(best):
+        gaps = (signed[best] - signed[model]).dropna().to_numpy()
         if len(gaps) < 2 or np.ptp(gaps) < 1e-9 * np.abs(gaps).max(initial=1e-30):
             p_values[model] = 0.0 if len(gaps) > 1 and gaps[0] > 0 else 1.0
         else:
@@ -172,14 +184,14 @@ def tied_with_best(
         if p_values[model] > level / (len(p_values) - k):
             break
         worse.add(model)
-    return set(table) - worse
+    return set(table.columns) - worse
 
 
 # ------------------------------------------------------------------------ the machine
 
 
 def matrix_product_gflops(size: int = 1024, repeats: int = 20) -> float:
-    """The machine's speed now, to read training times by: a float32 matrix product."""
+    """The machine's speed now, in GFLOP/s of a float32 matrix product."""
     a = torch.randn(size, size)
     _ = a @ a
     started = time.perf_counter()
@@ -191,10 +203,10 @@ def matrix_product_gflops(size: int = 1024, repeats: int = 20) -> float:
 def cpu_name() -> str:
     """The processor's model, as far as the system tells."""
     info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+    for line in info.read_text().splitlines() if info.is_file() else ():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
     return platform.processor() or platform.machine()
 
 
@@ -206,8 +218,7 @@ def _forget_peak_memory() -> None:
 
 def _peak_memory_mb() -> float:
     status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) / 1024
+    for line in status.read_text().splitlines() if status.is_file() else ():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
     return float("nan")

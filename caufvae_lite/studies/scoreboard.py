@@ -1,115 +1,102 @@
-"""The scoreboard's study: every model, on the same networks, data and budget.
+"""The scoreboard: every model on the same networks, data and budget.
 
-32 × 32 pixels, 6 epochs in batches of 64: small enough for hundreds of runs.
-Every model with labels gets all of them; the unsupervised ones see 100 labelled rows after
-training. A model's own weights come from the study `search`, on a seed that the board
-does not use. CauF-VAE at 64 × 64 is the core study's (`caufvae_lite.studies.core`).
+32 × 32 pixels, 6 epochs in batches of 64: small enough for hundreds of runs. Every model with
+labels gets all of them; the unsupervised ones see 100 labelled rows after training. A model's
+recipe stands in its own file in ``baselines/``, and CauF-VAE's here. The weights in it are the
+best of the study `search`, on a seed that the scoreboard does not use. CauF-VAE at 64 × 64 is
+the core study's (`caufvae_lite.studies.core`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from caufvae_lite import baselines
+from caufvae_lite.baselines.recipe import (
+    LABELS,
+    SUPERVISION_TRIALS,
+    Recipe,
+    with_and_without_likelihood,
+)
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.metrics import dci, information, mcc
 from caufvae_lite.studies import core
-from caufvae_lite.studies.base import Scores, Study
+from caufvae_lite.studies.base import Study
 from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.training import fit
 from caufvae_lite.vae import FactorVAE
 from caufvae_lite.worlds import StructuralWorld
-from caufvae_lite.worlds.examination import examine
+from caufvae_lite.worlds.examination import Score, examine
+
+__all__ = ["LABELLED", "MAIN", "RECIPES", "STUDY", "TRUTH", "WORLDS", "Entry"]
+__all__ += ["data_of", "fit_recipe", "scores_of"]
 
 IMAGE_SIZE = 32
 EPOCHS, BATCH, LEARNING_RATE = 6, 64, 8e-3
-WORLDS = ("pendulum-32", "pendulum-noisy-32", "water-32", "pendulum-block-32")
 LABELLED = 100  # rows that an unsupervised model is matched on
 TREE_ROWS = 1000  # of the test set, half of them to grow DCI's trees
-LIKELIHOOD = 5.0
 MAIN = "CauF-VAE, SCM prior + likelihood"
+TRUTH = "true factors"  # a row for the metrics whose best value it shows
+
+RECIPES: dict[str, Recipe] = dict(baselines.RECIPES)
+for _name, _prior in (("CauF-VAE, label prior", "label"), ("CauF-VAE, SCM prior", "scm")):
+    _options = {**LABELS, "prior": _prior, "label_likelihood": 0.0}
+    _recipe = Recipe(CauFVAE, _options, SUPERVISION_TRIALS)
+    RECIPES |= with_and_without_likelihood(_name, _recipe)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """A model of the board: its class, and the options that differ from the defaults."""
+class Entry:
+    """A world of the scoreboard.
 
-    model: type[FactorVAE]
-    options: dict[str, Any] = field(default_factory=dict)
-    supervised: bool = True
+    Args:
+        world: its name in `StructuralWorld.named`.
+        seeds: how many of the study's seeds it gets; None is all of them.
+        every: are the models included that another recipe completes with the likelihood?
+        ours: are those included if they are CauF-VAE's?
+    """
 
-    def build(self, world: StructuralWorld, seed: int, extra_dims: int = 0) -> FactorVAE:
-        """Fresh weights, the same for every run with this seed."""
-        torch.manual_seed(seed)
-        shape = (3, world.image_size, world.image_size)
-        return self.model(world.graph, shape, extra_dims=extra_dims, **self.options)
+    world: str
+    seeds: int | None = None
+    every: bool = True
+    ours: bool = True
+
+    def models(self) -> list[str]:
+        """The models that are compared in this world."""
+        return [
+            name
+            for name, recipe in RECIPES.items()
+            if self.every or not recipe.completed or (self.ours and recipe.model is CauFVAE)
+        ]
 
 
-def _with_likelihood(recipe: Recipe, **options: Any) -> Recipe:
-    more = {"label_likelihood": LIKELIHOOD, **options}
-    return Recipe(recipe.model, {**recipe.options, **more}, recipe.supervised)
-
-
-SUPERVISION = 180.0  # of every model that has labels: all of them preferred it
-_S = {"supervision": SUPERVISION}
-_CAUSALVAE = Recipe(baselines.CausalVAE, {**_S, "label_prior": 0.01, "masks": 1.0})
-_DEAR = Recipe(baselines.DearPriorVAE, _S)
-_ICM = Recipe(baselines.ICMVAE, {**_S, "noise_prior": 1.0, "label_flow": 0.01})
-_ORDER = Recipe(baselines.CareflVAE, {**_S, "label_likelihood": 0.0})
-_LABEL = Recipe(CauFVAE, {**_S, "prior": "label", "label_likelihood": 0.0})
-_SCM = Recipe(CauFVAE, {**_S, "prior": "scm", "label_likelihood": 0.0})
-
-RECIPES = {
-    "VAE": Recipe(baselines.VAE, supervised=False),
-    "β-VAE": Recipe(baselines.BetaVAE, {"beta": 0.25}, supervised=False),
-    "iVAE-style": Recipe(baselines.IVAE, _S),
-    "CausalVAE": _CAUSALVAE,
-    "CausalVAE + likelihood": _with_likelihood(_CAUSALVAE),
-    "DEAR's prior": _DEAR,
-    "DEAR's prior + likelihood": _with_likelihood(_DEAR),
-    "ICM-VAE": _ICM,
-    "ICM-VAE + likelihood": _with_likelihood(_ICM, noise_prior=0.1),
-    "CAREFL's order": _ORDER,
-    "CAREFL's order + likelihood": _with_likelihood(_ORDER),
-    "CauF-VAE, label prior": _LABEL,
-    "CauF-VAE, label prior + likelihood": _with_likelihood(_LABEL),
-    "CauF-VAE, SCM prior": _SCM,
-    MAIN: _with_likelihood(_SCM),
+WORLDS: dict[str, Entry] = {
+    "pendulum-32": Entry("pendulum"),
+    "pendulum-noisy-32": Entry("pendulum-noisy"),
+    "water-32": Entry("water", every=False),
+    "pendulum-block-32": Entry("pendulum-block", seeds=3, every=False, ours=False),  # all fail
 }
-CORNER_SEEDS = 3
-CORNER_MODELS = [  # one of each kind; with the likelihood, where a model has one
-    name for name in RECIPES if f"{name} + likelihood" not in RECIPES
-]
-TRUTH = "true factors"  # a row for the metrics whose best value it shows
-WATER_MODELS = [name for name in RECIPES if name in CORNER_MODELS or "CauF-VAE" in name]
-
-
-def models_of(world: str) -> list[str]:
-    """The models that the board compares in this world."""
-    if "block" in world:
-        return CORNER_MODELS
-    return WATER_MODELS if "water" in world else list(RECIPES)
 
 
 def keys(seeds: Sequence[int]) -> list[Key]:
-    """The board's runs, world by world; the held-out corner, where all fail, has fewer."""
-    found: list[Key] = []
-    for world in WORLDS:
-        some = list(seeds)[:CORNER_SEEDS] if "block" in world else seeds
-        models = [TRUTH, *models_of(world)]
-        found += [(model, world, seed) for seed in some for model in models]
-    return found
+    """The scoreboard's runs, world by world."""
+    return [
+        (model, world, seed)
+        for world, entry in WORLDS.items()
+        for seed in list(seeds)[: entry.seeds]
+        for model in (TRUTH, *entry.models())
+    ]
 
 
 def configuration(key: Key) -> dict[str, Any]:
     """Every setting of one run."""
     model, world, seed = key
-    common = {"world": world, "seed": seed, "noise": core.NOISE, "rows": TREE_ROWS}
+    common = {"world": world, "seed": seed, "noise": core.PENDULUM_NOISE, "rows": TREE_ROWS}
     if model == TRUTH:
         return {**common, "model": TRUTH}
     recipe = RECIPES[model]
@@ -122,46 +109,43 @@ def configuration(key: Key) -> dict[str, Any]:
 
 
 def data_of(name: str) -> tuple[StructuralWorld, FactorDataset, FactorDataset]:
-    """The world behind a name, its training rows and its test rows."""
-    return core.data_of(name.removesuffix("-32"), IMAGE_SIZE)
+    """The world behind a name of `WORLDS`, its training rows and its test rows."""
+    return core.data_of(WORLDS[name].world, IMAGE_SIZE)
 
 
-def train(
+def fit_recipe(
     recipe: Recipe, world: StructuralWorld, rows: FactorDataset, seed: int,
-    extra_dims: int = 0, device="cpu", progress: bool = False, epochs: int = EPOCHS,
+    extra_dims: int = 0, device="cpu", progress: bool = False, epochs: int | None = None,
 ) -> FactorVAE:  # fmt: skip
-    """One model of the board, trained within the board's budget."""
+    """One model of the scoreboard, trained within its budget."""
     model = recipe.build(world, seed, extra_dims)
     fit(
-        model, rows, epochs=epochs, batch_size=BATCH, lr=LEARNING_RATE, seed=seed,
-        device=device, progress=progress,
+        model, rows, epochs=EPOCHS if epochs is None else epochs, batch_size=BATCH,
+        lr=LEARNING_RATE, seed=seed, device=device, progress=progress,
         label_fraction=1.0 if recipe.supervised else LABELLED / len(rows),
     )  # fmt: skip
     return model
 
 
-def compute(key: Key) -> tuple[Scores, dict[str, Any]]:
+def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
     """Train and examine one run."""
     name, world_name, seed = key
     world, rows, test = data_of(world_name)
     if name == TRUTH:
         return timed(lambda: disentanglement(test, test.factors, seed))
-    model, circumstances = timed(lambda: train(RECIPES[name], world, rows, seed))
+    model, circumstances = timed(lambda: fit_recipe(RECIPES[name], world, rows, seed))
     return scores_of(model, world, test, seed), circumstances
 
 
 def scores_of(
     model: FactorVAE, world: StructuralWorld, test: FactorDataset, seed: int
-) -> dict[str, float]:
-    """Every number of the board for one trained model."""
+) -> list[Score]:
+    """Every number of the scoreboard for one trained model."""
     found = model.factors(test.images).cpu()
-    return {
-        **examine(model, world, test),
-        **disentanglement(test, found, seed),
-    }
+    return [*examine(model, world, test), *disentanglement(test, found, seed)]
 
 
-def disentanglement(test: FactorDataset, found: torch.Tensor, seed: int) -> dict[str, float]:
+def disentanglement(test: FactorDataset, found: torch.Tensor, seed: int) -> list[Score]:
     """MCC, DCI and, where fast-mine is installed, MIC and TIC of codes ``(n, d)``.
 
     Over ``TREE_ROWS`` random test rows. A code that never varies scores 0 where a score is
@@ -170,12 +154,14 @@ def disentanglement(test: FactorDataset, found: torch.Tensor, seed: int) -> dict
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
     rows = order[:TREE_ROWS]
     factors, codes = test.factors[rows].numpy(), found[rows].numpy()
-    scores = {"mcc": mcc(factors, codes)}
-    scores |= {f"dci/{k}": v for k, v in dci(factors, codes, seed=seed).items()}
+    parts = dci(factors, codes, seed=seed)
+    scores = [Score("", "mcc", "", mcc(factors, codes))]
+    scores += [Score("", f"dci {part}", "", value) for part, value in parts.items()]
     if information.available():
         for i, name in enumerate(test.graph.nodes):
             both = information.mic_tic(factors[:, i], codes[:, i])
-            scores |= {f"mic/{name}": both["mic"], f"tic/{name}": both["tic_normalised"]}
+            scores.append(Score("", "mic", name, both["mic"]))
+            scores.append(Score("", "tic", name, both["tic_normalised"]))
     return scores
 
 

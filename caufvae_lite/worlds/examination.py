@@ -1,225 +1,219 @@
-"""The whole examination of a model by its world: every number of the results tables.
+"""The examination of a model by its world: every number of the results tables.
 
-Each question is put with values that really occur: ``do`` sets a factor to a permutation
-of the held-out rows' own values, and the world says what would have been.
+A question sets factors, do(factors), to a permutation of the held-out rows' own values, so
+that only values are asked about that really occur. The world says what would have been. The
+answer is compared with it twice: as the model's latents, and as a ruler reads the factors off
+the decoded picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from caufvae_lite.data import FactorDataset
+from caufvae_lite.data import FactorDataset, as_float
+from caufvae_lite.interventions import Decoded
 from caufvae_lite.metrics import composition, drift, noise_kept_ratio, psnr, r2
-from caufvae_lite.model import FactorModel
 from caufvae_lite.randomness import keyed_generator
 from caufvae_lite.vae import FactorVAE
-from caufvae_lite.worlds import StructuralWorld, World
+from caufvae_lite.worlds.base import StructuralWorld
+
+__all__ = ["Examination", "Score", "alignment", "compositions", "examine", "permuted_values"]
+
+
+class Score(NamedTuple):
+    """One number.
+
+    ``cause`` is what was set ("a+b" for two factors, "" for none), ``factor`` the factor
+    that was scored ("" where the score is of no single one).
+    """
+
+    cause: str
+    measure: str
+    factor: str
+    value: float
+
+
+class Answer(NamedTuple):
+    """A question do(names), its true answer, and the model's, latent and read off pictures."""
+
+    names: Sequence[str]
+    cause: str
+    truth: Tensor
+    found: Decoded
+    drawn: Tensor
 
 
 def permuted_values(
     dataset: FactorDataset, names: Sequence[str], seed: int
 ) -> dict[str, Tensor]:
     """``{name: (n,) values}``: each factor's own values, shuffled independently."""
-    graph = dataset.graph
-    return {
-        name: dataset.factors[
-            torch.randperm(len(dataset), generator=keyed_generator(seed, graph.index(name))),
-            graph.index(name),
+    values = {}
+    for name in names:
+        i = dataset.graph.index(name)
+        order = torch.randperm(len(dataset), generator=keyed_generator(seed, i))
+        values[name] = dataset.factors[order, i]
+    return values
+
+
+def alignment(model: FactorVAE, test: FactorDataset) -> list[Score]:
+    """``r2`` of each factor, and the reconstruction's ``psnr``, on held-out images."""
+    found = zip(
+        test.graph.nodes, r2(test.factors, model.factors(test.images).cpu()), strict=True
+    )
+    scores = [Score("", "r2", node, float(value)) for node, value in found]
+    pictures = model.reconstruct(test.images).cpu()
+    return [*scores, Score("", "psnr", "", psnr(as_float(test.images), pictures))]
+
+
+def compositions(model: FactorVAE, images: Tensor, cycles: int = 5) -> list[Score]:
+    """``composition k``: a pixel's mean change after k reconstructions of reconstructions."""
+
+    def again(pictures):
+        pictures = torch.as_tensor(pictures, dtype=torch.float32)
+        return model.reconstruct(pictures).cpu().numpy()
+
+    changes = composition(again, as_float(images).numpy(), cycles)
+    return [Score("", f"composition {k}", "", c) for k, c in enumerate(changes, start=1)]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """A model, the world that knows the truth, and the held-out rows both are asked about.
+
+    ``seed`` shuffles the values that questions set.
+    """
+
+    model: FactorVAE
+    world: StructuralWorld
+    test: FactorDataset
+    seed: int = 0
+
+    @cached_property
+    def before(self) -> Tensor:
+        """The factors ``(n, d)`` that the ruler reads off the model's reconstructions."""
+        return self.world.measure(self.model.reconstruct(self.test.images).cpu())
+
+    def set_causes(self, names: Sequence[str]) -> list[Score]:
+        """do(causes): the effects against the truth, in latents and in the picture.
+
+        ``psnr`` compares the pictures with the true ones; ``psnr copy`` is what returning
+        the input would get.
+        """
+        answer, graph = self.ask(names), self.test.graph
+        pictures, truth = answer.found.images.cpu(), self.world.render(answer.truth)
+        copied = psnr(truth, as_float(self.test.images))
+        scores = [
+            Score(answer.cause, "psnr", "", psnr(truth, pictures)),
+            Score(answer.cause, "psnr copy", "", copied),
         ]
-        for name in names
-    }
+        for node in graph.affected(names):
+            scores += self._as_drawn(answer, node)
+            if node not in names:
+                i = graph.index(node)
+                latent = float(r2(answer.truth[:, i], answer.found.factors[:, i].cpu()))
+                scores.append(Score(answer.cause, "latent r2", node, latent))
+        return [*scores, *self._drift(answer), *self._in_support(answer)]
 
+    def set_effect(self, name: str) -> list[Score]:
+        """do(effect): is it drawn as asked, while its causes stay where they are?"""
+        answer = self.ask([name])
+        drawn = self._as_drawn(answer, name)
+        return [*drawn, *self._drift(answer), *self._in_support(answer)]
 
-def alignment(model: FactorModel, test: FactorDataset) -> dict[str, float]:
-    """R² of each factor, and the reconstruction's PSNR, on held-out images."""
-    scores = np.atleast_1d(r2(test.factors, model.factors(test.images).cpu()))
-    found = {f"r2/{n}": float(s) for n, s in zip(test.graph.nodes, scores, strict=True)}
-    images = test.images.float() / 255
-    found["psnr/reconstruction"] = psnr(images, model.reconstruct(test.images).cpu())
-    return found
+    def keep_noise(self, names: Sequence[str]) -> list[Score]:
+        """``noise kept``: MAE of the counterfactual ÷ MAE of the intervention, by effect."""
+        answer, do = self.ask(names), permuted_values(self.test, names, self.seed)
+        new = self.model.intervention(self.test.images, do, seed=self.seed).factors.cpu()
+        own, scores = answer.found.factors.cpu(), []
+        for node in self.test.graph.affected(names):
+            if node not in names:
+                i = [self.test.graph.index(node)]
+                ratio = noise_kept_ratio(answer.truth[:, i], own[:, i], new[:, i])[0]
+                scores.append(Score(answer.cause, "noise kept", node, float(ratio)))
+        return scores
 
+    def ask(self, names: Sequence[str]) -> Answer:
+        """Put the question do(names) to the model and to the world."""
+        do = permuted_values(self.test, names, self.seed)
+        truth = self.world.counterfactual(self.test.factors, do)
+        found = self.model.counterfactual(self.test.images, do)
+        return Answer(
+            names, "+".join(names), truth, found, self.world.measure(found.images.cpu())
+        )
 
-def measured_reconstruction(model: FactorModel, world: World, test: FactorDataset) -> Tensor:
-    """The factors ``(n, d)`` that the world's ruler reads off the reconstructions."""
-    return world.measure(model.reconstruct(test.images).cpu())
+    def _as_drawn(self, answer: Answer, node: str) -> list[Score]:
+        """``image r2`` of a factor as read off the decoded pictures, and ``missing``.
 
+        A shape that the frame cuts off cannot be read, so the scores are over rows whose true
+        scene fits the frame. ``missing`` is the share of those in which no such shape was
+        found. They count as if the mean had been drawn.
+        """
+        i = self.test.graph.index(node)
+        rows = self.world.in_frame(answer.truth)
+        asked, drawn = answer.truth[rows, i], answer.drawn[rows, i]
+        missing = torch.isnan(drawn)
+        drawn = torch.where(missing, asked.mean(), drawn)
+        return [
+            Score(answer.cause, "image r2", node, float(r2(asked, drawn))),
+            Score(answer.cause, "missing", node, float(missing.float().mean())),
+        ]
 
-def effects_of_causes(
-    model: FactorModel,
-    world: StructuralWorld,
-    test: FactorDataset,
-    names: Sequence[str],
-    seed: int = 0,
-    before: Tensor | None = None,
-) -> dict[str, float]:
-    """do(causes): the effects against the truth, in latents and in the decoded image.
+    def _drift(
+        self, answer: Answer, measure: str = "drift", part: Tensor | slice = slice(None)
+    ) -> list[Score]:
+        """How far the factors that the question cannot reach drift, in decoded pictures.
 
-    One cause with noise of its own is scored *in support* as well (see `effect_set_alone`).
-    ``before``: what `measured_reconstruction` returns, if it is known already.
-    """
-    do = permuted_values(test, names, seed)
-    truth = world.counterfactual(test.factors, do)
-    found = model.counterfactual(test.images, do)
-    pictures, true_pictures = found.images.cpu(), world.render(truth)
-    measured = world.measure(pictures)
-    label = f"do({'+'.join(names)})"
-    scores = {
-        f"{label} psnr": psnr(true_pictures, pictures),
-        f"{label} psnr/copy": psnr(true_pictures, test.images.float() / 255),
-    }
-    for node in test.graph.affected(names):
-        i = test.graph.index(node)
-        scores |= _as_drawn(world, truth, measured, node, label)
-        if node not in names:
-            scores[f"{label} latent r2/{node}"] = float(
-                r2(truth[:, i], found.factors[:, i].cpu())
-            )
-    before = measured_reconstruction(model, world, test) if before is None else before
-    scores |= _leakage(world, test, names, truth, measured, label, before)
-    return scores | _in_support(world, test, names, truth, measured, label, before)
+        They start from the model's own reconstruction, and the unit is their standard
+        deviation. Of the rows in ``part`` those count that fit the frame before and after.
+        """
+        own, truth = self.test.factors[part], answer.truth[part]
+        rows = self.world.in_frame(truth) & self.world.in_frame(own)
+        nodes, reach = self.test.graph.nodes, self.test.graph.affected(answer.names)
+        i = [k for k, node in enumerate(nodes) if node not in reach]
+        if not i:
+            return []
+        before, after = (read[part][rows][:, i] for read in (self.before, answer.drawn))
+        change = drift(before, after, own.std(0)[i])
+        return [
+            Score(answer.cause, measure, nodes[k], float(c))
+            for k, c in zip(i, change, strict=True)
+        ]
 
+    def _in_support(self, answer: Answer) -> list[Score]:
+        """The drift over rows whose asked value could have come about from its causes.
 
-def effect_set_alone(
-    model: FactorModel,
-    world: StructuralWorld,
-    test: FactorDataset,
-    name: str,
-    seed: int = 0,
-    before: Tensor | None = None,
-) -> dict[str, float]:
-    """do(effect): is it drawn as asked, while its causes stay where they are?
-
-    An effect with noise of its own is also scored over the rows *in support*: those whose
-    asked value its causes could have led to, as in scenes that the world really draws.
-    """
-    do = permuted_values(test, [name], seed)
-    measured = world.measure(model.counterfactual(test.images, do).images.cpu())
-    before = measured_reconstruction(model, world, test) if before is None else before
-    asked = world.counterfactual(test.factors, do)
-    label = f"do({name})"
-    scores = _as_drawn(world, asked, measured, name, label)
-    scores |= _leakage(world, test, [name], asked, measured, label, before)
-    return scores | _in_support(world, test, [name], asked, measured, label, before)
-
-
-def _in_support(
-    world: StructuralWorld,
-    test: FactorDataset,
-    names: Sequence[str],
-    truth: Tensor,
-    measured: Tensor,
-    label: str,
-    before: Tensor,
-) -> dict[str, float]:
-    """Leakage over the rows that could be, for one effect that has noise; else nothing."""
-    if len(names) > 1 or names[0] not in world.noisy:
-        return {}
-    near = world.in_support(truth, names[0])
-    scores = {f"{label} in support": float(near.float().mean())}
-    some, label = test.rows(near), f"{label} in support"
-    return scores | _leakage(
-        world, some, names, truth[near], measured[near], label, before[near]
-    )
-
-
-def _as_drawn(
-    world: StructuralWorld, truth: Tensor, measured: Tensor, node: str, label: str
-) -> dict[str, float]:
-    """R² of a factor as measured in decoded pictures.
-
-    A shape that the frame cuts off cannot be read, so the score is over rows whose true scene
-    fits the frame. ``missing`` is the share of those in which no such shape was found; they
-    score as if the mean had been drawn.
-    """
-    i = list(world.graph.nodes).index(node)
-    rows = world.in_frame(truth)
-    asked, drawn = truth[rows, i], measured[rows, i]
-    missing = torch.isnan(drawn)
-    drawn = torch.where(missing, asked.mean(), drawn)
-    return {
-        f"{label} image r2/{node}": float(r2(asked, drawn)),
-        f"{label} missing/{node}": float(missing.float().mean()),
-    }
-
-
-def _leakage(
-    world: StructuralWorld,
-    test: FactorDataset,
-    names: Sequence[str],
-    truth: Tensor,
-    measured: Tensor,
-    label: str,
-    before: Tensor,
-) -> dict[str, float]:
-    """How far the factors that ``names`` cannot reach drift, in decoded pictures.
-
-    Against the model's own reconstruction, over rows that fit the frame before and after.
-    """
-    reach = test.graph.affected(names)
-    untouched = [i for i, n in enumerate(test.graph.nodes) if n not in reach]
-    if not untouched:
-        return {}
-    rows = world.in_frame(truth) & world.in_frame(test.factors)
-    change = drift(
-        before[rows][:, untouched], measured[rows][:, untouched], test.factors.std(0)[untouched]
-    )
-    return {
-        f"{label} drift/{test.graph.nodes[i]}": float(c)
-        for i, c in zip(untouched, change, strict=True)
-    }
-
-
-def noise_kept_or_redrawn(
-    model: FactorVAE, world: World, test: FactorDataset, names: Sequence[str], seed: int = 0
-) -> dict[str, float]:
-    """MAE of the counterfactual ÷ MAE of the intervention, for each effect of ``names``."""
-    do = permuted_values(test, names, seed)
-    truth = world.counterfactual(test.factors, do)
-    kept = model.counterfactual(test.images, do).factors.cpu()
-    redrawn = model.intervention(test.images, do, seed=seed).factors.cpu()
-    effects = [
-        i
-        for i, n in enumerate(test.graph.nodes)
-        if n in test.graph.affected(names) and n not in names
-    ]
-    ratios = noise_kept_ratio(truth[:, effects], kept[:, effects], redrawn[:, effects])
-    label = f"do({'+'.join(names)})"
-    return {
-        f"{label} noise kept/{test.graph.nodes[i]}": float(r)
-        for i, r in zip(effects, ratios, strict=True)
-    }
+        Only for a single effect with noise of its own; no scores for other questions.
+        """
+        if len(answer.names) > 1 or answer.names[0] not in self.world.noisy:
+            return []
+        near = self.world.in_support(answer.truth, answer.names[0])
+        share = Score(answer.cause, "in support", "", float(near.float().mean()))
+        return [share, *self._drift(answer, "in support drift", near)]
 
 
 def examine(
     model: FactorVAE, world: StructuralWorld, test: FactorDataset, seed: int = 0
-) -> dict[str, float]:
+) -> list[Score]:
     """Every number of a world's results table.
 
-    Each cause set alone, all roots together, and everything without effects set alone;
-    where noise lies downstream, also what keeping it is worth.
+    Each cause is set alone, all roots together, and each factor without effects alone. Where
+    noise lies downstream of a question, `Examination.keep_noise` is asked as well.
     """
-    graph = world.graph
+    graph, exam = world.graph, Examination(model, world, test, seed)
     causes = [name for name in graph.nodes if graph.children(name)]
     roots = [name for name in causes if name in graph.roots]
-    questions = [[name] for name in causes] + ([roots] if len(roots) > 1 else [])
     scores = alignment(model, test)
-    before = measured_reconstruction(model, world, test)
-    for names in questions:
-        scores |= effects_of_causes(model, world, test, names, seed, before)
+    for names in [[name] for name in causes] + ([roots] if len(roots) > 1 else []):
+        scores += exam.set_causes(names)
         if (set(graph.affected(names)) - set(names)) & set(world.noisy):
-            scores |= noise_kept_or_redrawn(model, world, test, names, seed)
+            scores += exam.keep_noise(names)
     for name in graph.nodes:
         if not graph.children(name):
-            scores |= effect_set_alone(model, world, test, name, seed, before)
-
-    def again(images):
-        return model.reconstruct(torch.as_tensor(images)).cpu().numpy()
-
-    some = (test.images[:200].float() / 255).numpy()
-    for k, change in enumerate(composition(again, some, cycles=5), start=1):
-        scores[f"composition/{k} cycles"] = change
-    return scores
+            scores += exam.set_effect(name)
+    return [*scores, *compositions(model, test.images[:200])]

