@@ -1,15 +1,15 @@
 r"""What every simulated world can do, whatever it shows.
 
-A world is a structural causal model with a camera: it samples factors and draws them, it
+A world is a structural causal model with a camera. It samples factors and draws them, it
 knows the true counterfactual, and it can read factors back off a picture. Every effect is
 its law plus noise of its own::
 
     root_i   ~ U(ranges_i)
     effect_i = law_i(parents) + e_i,     e = exogenous(...), independent of the parents
 
-so that abduction is a subtraction: e_i = factual value − law_i, in any scene, lawful or
-not. `StructuralWorld` does everything that follows from this; a new world subclasses it
-and says what its factors are, its laws, and how to draw and to measure them
+Abduction is therefore a subtraction: e_i = factual value − law_i, in any scene, lawful or
+not. `StructuralWorld` does everything that follows from this. A new world subclasses it
+and says what its factors are, what its laws are, and how factors are drawn and measured
 (docs/adding_a_world.md).
 """
 
@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,7 +28,10 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.randomness import generator_from
 
-CHUNK = 64  # images drawn at a time, so that a chunk stays in the processor's cache
+__all__ = ["StructuralWorld", "World"]
+
+DRAWN_AT_ONCE = 64  # pictures, so that their canvas stays in the processor's cache
+TURNED_AT_ONCE = 1024  # pictures turned into bytes, so that the floats do not fill memory
 
 
 @runtime_checkable
@@ -45,19 +48,22 @@ class World(Protocol):
 
     def sample(self, n: int, seed: int, do: Intervention | None = None) -> FactorDataset:
         """Draw n rows, roots uniform over ``ranges``, as they are or under ``do``."""
-        ...
 
     def render(self, factors: Tensor) -> Tensor:
         """Draw any factors, lawful or not."""
-        ...
 
     def measure(self, images: Tensor) -> Tensor:
         """Read the factors off pictures, by closed-form geometry and nothing learned."""
-        ...
 
     def counterfactual(self, factors: Tensor, do: Intervention) -> Tensor:
         """What the factors would have been: laws applied anew, residuals held."""
-        ...
+
+
+class Setting(NamedTuple):
+    """What a world's name in the tables stands for: its σ, and how `grid` is split."""
+
+    noise: float = 0.0
+    split: str | float = "published"
 
 
 class StructuralWorld(ABC):
@@ -65,21 +71,26 @@ class StructuralWorld(ABC):
 
     Args:
         graph: the factors and who causes whom, in any node order.
-        ranges: each factor's usual (lowest, highest) value; roots are drawn between them.
+        ranges: each factor's usual (lowest, highest) value. Roots are drawn between them.
         units: a unit for each name ("" where left out).
         image_size: side of the square pictures, in pixels, at least 8.
         noise: σ, standard deviation of the noise that every effect gets after its law.
 
     Attributes:
         effects: the names that have causes, in node order: the columns of `law`.
-        noisy: those effects whose own noise is alive, so that counterfactual and
-            intervention differ downstream of it. All of them, or none where σ = 0.
+        noisy: the effects whose own noise varies from row to row, so that counterfactual
+            and intervention differ. All of them, or none where σ = 0.
 
     Raises:
         ValueError: an impossible size, noise or range.
     """
 
     noisy: tuple[str, ...]
+    settings: ClassVar[dict[str, Setting]] = {}  # by the names under which studies find it
+    named: ClassVar[dict[str, type[StructuralWorld]]] = {}  # every name's world
+
+    def __init_subclass__(cls) -> None:
+        StructuralWorld.named.update(dict.fromkeys(cls.__dict__.get("settings", ()), cls))
 
     def __init__(
         self,
@@ -127,10 +138,10 @@ class StructuralWorld(ABC):
 
     @abstractmethod
     def measure(self, images: Tensor) -> Tensor:
-        """Read ``(n, d)`` factors off ``(n, 3, h, w)`` images; NaN for what is missing."""
+        """Read ``(n, d)`` factors off ``(n, 3, h, w)`` images, NaN for what is missing."""
 
     def exogenous(self, factors: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the effects' own noise ``(n, e)``; the roots in ``factors`` are final."""
+        """Draw the effects' own noise ``(n, e)``. The roots in ``factors`` are set."""
         return self.noise * torch.randn(len(factors), len(self.effects), generator=generator)
 
     def in_frame(self, factors: Tensor) -> Tensor:
@@ -150,6 +161,10 @@ class StructuralWorld(ABC):
         low, high = (torch.tensor([self.ranges[r][k] for r in roots]) for k in (0, 1))
         return self.from_roots(low + uniform * (high - low), generator, do)
 
+    def grid(self, seed: int = 0) -> FactorDataset:
+        """The rows that studies train and test on: 2,000 random ones, unless overridden."""
+        return self.sample(2000, seed)
+
     def from_roots(
         self,
         roots: Tensor,
@@ -159,7 +174,7 @@ class StructuralWorld(ABC):
     ) -> FactorDataset:
         """The data set with these roots ``(n, r)``, columns in node order.
 
-        ``noise`` ``(n, e)`` is the effects' own; left out, ``seed`` draws it.
+        ``noise`` ``(n, e)`` is the effects' own. Where it is left out, ``seed`` draws it.
         """
         factors = torch.zeros(len(roots), len(self.graph))
         factors[:, [self.graph.index(r) for r in self.graph.roots]] = roots
@@ -169,16 +184,17 @@ class StructuralWorld(ABC):
         fixed = columns(do, self.graph.nodes, factors)
         factors = self._walk(factors, noise, fixed, set(self.graph.nodes))
         images = torch.empty(len(factors), 3, *[self.image_size] * 2, dtype=torch.uint8)
-        for rows in torch.arange(len(factors)).split(1024):
-            images[rows] = (self.render(factors[rows]) * 255).round().to(torch.uint8)
+        for start in range(0, len(factors), TURNED_AT_ONCE):
+            part = slice(start, start + TURNED_AT_ONCE)
+            images[part] = (self.render(factors[part]) * 255).round().to(torch.uint8)
         return FactorDataset(images, factors, self.graph, self.units)
 
     def counterfactual(self, factors: Tensor, do: Intervention) -> Tensor:
         """What ``factors`` ``(n, d)`` would have been under ``do``.
 
-        Each effect keeps its residual, factual value − law, which is its own exogenous
-        noise; this holds for unlawful factors too, whatever σ is. What ``do`` cannot reach
-        is kept bit by bit.
+        Each effect keeps its residual, factual value − law, which is its own noise. This
+        holds for unlawful factors too, whatever σ is. What ``do`` cannot reach is kept bit
+        by bit.
         """
         factors = self._check(factors)
         fixed = columns(do, self.graph.nodes, factors)
@@ -189,20 +205,21 @@ class StructuralWorld(ABC):
     def in_support(self, factors: Tensor, name: str) -> Tensor:
         """``(n,)`` booleans: could this effect have this value, given its causes?
 
-        Where its noise is Gaussian: within 3 σ of the law. Never, for an effect without
-        noise of its own.
+        The answer is yes within 3 σ of the law, and always no for an effect without noise.
         """
-        factors, i = self._check(factors), self._effect(name)
+        factors = self._check(factors)
+        if name not in self.effects:
+            raise ValueError(f"{name!r} is not an effect here; choose from {self.effects}.")
         if name not in self.noisy:
             return torch.zeros(len(factors), dtype=torch.bool, device=factors.device)
-        residual = self._of_effects(factors)[:, i] - self._law(factors)[:, i]
+        residual = (self._of_effects(factors) - self._law(factors))[:, self.effects.index(name)]
         return residual.abs() <= 3 * self.noise
 
     def render(self, factors: Tensor) -> Tensor:
         """Draw ``(n, d)`` factors as ``(n, 3, size, size)`` float32 images.
 
-        Anti-aliased: each pixel mixes colours by the share of it that a shape covers. The
-        factors need not obey the laws.
+        Each pixel mixes colours by the share of it that a shape covers, so that edges are
+        smooth. The factors need not obey the laws.
 
         Raises:
             ValueError: factors of a wrong shape, or that are not finite.
@@ -210,15 +227,15 @@ class StructuralWorld(ABC):
         factors = self._check(factors)
         size = self.image_size
         canvas = torch.ones(len(factors), 3, size, size, device=factors.device)
-        for start in range(0, len(factors), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(factors), DRAWN_AT_ONCE):
+            part = slice(start, start + DRAWN_AT_ONCE)
             self._draw(canvas[part], factors[part])
         return canvas
 
     def _walk(
         self, factors: Tensor, noise: Tensor, fixed: dict[int, Tensor], reach: set[str]
     ) -> Tensor:
-        """Causes first: set what is ``fixed``, recompute the other effects in ``reach``."""
+        """Set what is ``fixed``, then apply the laws to all others in ``reach``."""
         for i, value in fixed.items():
             factors[:, i] = value
         for generation in self.graph.generations[1:]:
@@ -236,11 +253,6 @@ class StructuralWorld(ABC):
 
     def _of_effects(self, factors: Tensor) -> Tensor:
         return factors[:, [self.graph.index(name) for name in self.effects]]
-
-    def _effect(self, name: str) -> int:
-        if name not in self.effects:
-            raise ValueError(f"{name!r} is not an effect here; choose from {self.effects}.")
-        return self.effects.index(name)
 
     def _check_effects(self, values: Tensor, method: str, factors: Tensor) -> None:
         expected = (len(factors), len(self.effects))

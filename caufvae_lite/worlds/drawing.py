@@ -23,12 +23,18 @@ from torch import Tensor
 
 from caufvae_lite.data import as_float
 
+__all__ = [
+    "BLACK", "FIREBRICK", "ORANGE", "SKY_BLUE", "WHITE", "Colour", "Frame", "as_pictures",
+    "bar", "centroid", "contrast", "disc", "disc_corner", "ellipse", "half_plane", "overlap",
+    "paint", "pixel_centres", "touched", "unmix", "within",
+]  # fmt: skip
+
 Colour = tuple[float, float, float]
 
 WHITE, BLACK = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
 FIREBRICK, ORANGE = (178 / 255, 34 / 255, 34 / 255), (1.0, 165 / 255, 0.0)
 SKY_BLUE = (135 / 255, 206 / 255, 250 / 255)
-HAZE = 0.02  # a smaller share is a decoder's haze, or a uint8's rounding, and no shape
+SMALLEST_SHARE = 0.02  # less of a colour is a decoder's haze, or a uint8's rounding
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ def pixel_centres(canvas: Tensor, rows: slice, columns: slice) -> tuple[Tensor, 
 def bar(
     canvas: Tensor, left: Tensor, right: Tensor, top: Tensor, bottom: Tensor, colour: Colour
 ) -> None:
-    """A rectangle; an empty one (right < left, or bottom above top) is not drawn."""
+    """Draw a rectangle; an empty one (right < left, or bottom above top) is not drawn."""
     size = canvas.shape[-1]
     pixel = torch.arange(size, device=canvas.device, dtype=canvas.dtype)
     columns, rows = touched(left, right, size), touched(top, bottom, size)
@@ -136,7 +142,7 @@ def bar(
 def ellipse(
     canvas: Tensor, x: Tensor, y: Tensor, half_width: float, half_height: float, colour: Colour
 ) -> None:
-    """An upright ellipse, for sizes of some pixels; its edge is straight within a pixel."""
+    """Draw an upright ellipse of some pixels, whose edge is straight within each pixel."""
     x, y = x.view(-1, 1, 1), y.view(-1, 1, 1)
     rows = touched(y - half_height, y + half_height, canvas.shape[-1])
     across, down = pixel_centres(canvas, rows, slice(None))
@@ -149,7 +155,7 @@ def ellipse(
 
 
 def disc(canvas: Tensor, x: Tensor, y: Tensor, radius: Tensor, colour: Colour) -> None:
-    """A disc, exact for any radius; one smaller than a pixel too, and none below 0."""
+    """Draw a disc, exact for any radius, even below a pixel; none where it is 0 or less."""
     size = canvas.shape[-1]
     columns, rows = touched(x - radius, x + radius, size), touched(y - radius, y + radius, size)
     edge = torch.arange(size + 1, device=canvas.device, dtype=canvas.dtype)
@@ -181,15 +187,17 @@ def unmix(images: Tensor, first: Colour, second: Colour) -> tuple[Tensor, Tensor
     colours = torch.tensor([WHITE, first, second], device=images.device)
     share = torch.einsum("nchw,ck->knhw", images, torch.linalg.inv(colours))
     black = 1 - share.sum(0)
-    return tuple(torch.where(s < HAZE, 0.0, s.clamp(max=1)) for s in (black, *share[1:]))  # type: ignore[return-value]
+    return tuple(
+        torch.where(s < SMALLEST_SHARE, 0.0, s.clamp(max=1)) for s in (black, *share[1:])
+    )  # type: ignore[return-value]
 
 
 def contrast(images: Tensor, values: Mapping[Colour, float]) -> Tensor:
-    """A map ``(n, h, w)``, linear in the pixels, that is as asked on some colours.
+    """A map ``(n, h, w)``, linear in the pixels, with the given values on some colours.
 
-    It is 0 on black, and of all such maps the one that noise disturbs least; where fewer
-    colours can meet, ask for fewer, and it will be calmer. With 1 for one colour and 0 for
-    the others, it is that colour's share.
+    It is 0 on black, and of all such maps it is the one that noise disturbs least. The fewer
+    colours are asked for, the less noise disturbs it. With 1 for one colour and 0 for the
+    others, it is that colour's share.
     """
     colours = torch.tensor([*values], dtype=torch.float64)
     asked = torch.tensor([*values.values()], dtype=torch.float64)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.graph import CausalGraph
-from caufvae_lite.worlds.base import StructuralWorld
+from caufvae_lite.worlds.base import Setting, StructuralWorld
 from caufvae_lite.worlds.drawing import (
     BLACK,
     FIREBRICK,
@@ -43,6 +43,8 @@ from caufvae_lite.worlds.drawing import (
     touched,
     unmix,
 )
+
+__all__ = ["Pendulum", "white_share"]
 
 LEFT, RIGHT, BOTTOM, TOP = 0.0, 20.0, -1.0, 21.0
 FRAME = Frame(LEFT, RIGHT, BOTTOM, TOP)
@@ -65,6 +67,12 @@ class Pendulum(StructuralWorld):
         image_size: side of the square pictures, in pixels.
         noise: σ, standard deviation of the shadow's own noise, in axis units.
     """
+
+    settings = {  # noqa: RUF012 - a ClassVar of the base
+        "pendulum": Setting(),
+        "pendulum-noisy": Setting(noise=1.5),  # see data/README.md for why
+        "pendulum-block": Setting(split="block"),
+    }
 
     def __init__(self, image_size: int = 64, noise: float = 0.0):
         super().__init__(
@@ -107,26 +115,23 @@ class Pendulum(StructuralWorld):
     def _draw(self, canvas: Tensor, factors: Tensor) -> None:
         """Rod, ball, sun and shadow; a shadow of negative length is not drawn."""
         theta, phi = torch.deg2rad(factors[:, 0]), torch.deg2rad(factors[:, 1])
-        ball_x = PIVOT[0] + ROD * torch.sin(theta)
-        ball_y = PIVOT[1] - ROD * torch.cos(theta)
+        ball = (PIVOT[0] + ROD * torch.sin(theta), PIVOT[1] - ROD * torch.cos(theta))
         sun_x = PIVOT[0] + (SUN_HEIGHT - PIVOT[1]) / torch.tan(phi)
-        self._rod(canvas, ball_x, ball_y)
-        self._disc(canvas, ball_x, ball_y, BALL_RADIUS, FIREBRICK)
+        self._rod(canvas, *ball)
+        self._disc(canvas, *ball, BALL_RADIUS, FIREBRICK)
         self._disc(canvas, sun_x, torch.full_like(sun_x, SUN_HEIGHT), SUN_RADIUS, ORANGE)
         self._shadow(canvas, factors[:, 2], factors[:, 3])
-
-    def _to_pixels(self, x: Tensor | float, y: Tensor | float) -> tuple:
-        return FRAME.to_pixels(x, y, self.image_size)
 
     def _disc(self, canvas: Tensor, x: Tensor, y: Tensor, radius: float, colour) -> None:
         half_width = radius * self.image_size / (RIGHT - LEFT)
         half_height = radius * self.image_size / (TOP - BOTTOM)
-        x, y = self._to_pixels(x, y)
+        x, y = FRAME.to_pixels(x, y, self.image_size)
         ellipse(canvas, x, y, half_width, half_height, colour)
 
     def _rod(self, canvas: Tensor, ball_x: Tensor, ball_y: Tensor) -> None:
-        pivot_x, pivot_y = self._to_pixels(*PIVOT)
-        end_x, end_y = (c.view(-1, 1, 1) for c in self._to_pixels(ball_x, ball_y))
+        pivot_x, pivot_y = FRAME.to_pixels(*PIVOT, self.image_size)
+        ends = FRAME.to_pixels(ball_x, ball_y, self.image_size)
+        end_x, end_y = (c.view(-1, 1, 1) for c in ends)
         half = LINE_WIDTH * self.image_size / 2
         tops, bottoms = end_y.clamp(max=pivot_y), end_y.clamp(min=pivot_y)
         rows = touched(tops - half, bottoms + half, self.image_size)
@@ -137,13 +142,13 @@ class Pendulum(StructuralWorld):
         aside, along = uy * dx - ux * dy, ux * dx + uy * dy
         side = partial(half_plane, nx=ux, ny=uy)
         coverage = side(half - aside) + side(half + aside) - 1
-        ends = side(along).mul_(along < length)  # the far end lies under the ball
-        paint(canvas[:, :, rows], coverage.mul_(ends).clamp_(0, 1), BLACK)
+        between = side(along).mul_(along < length)  # the far end lies under the ball
+        paint(canvas[:, :, rows], coverage.mul_(between).clamp_(0, 1), BLACK)
 
     def _shadow(self, canvas: Tensor, length: Tensor, position: Tensor) -> None:
-        left, ground = self._to_pixels(position - length / 2, GROUND)
-        right, _ = self._to_pixels(position + length / 2, GROUND)
-        half = LINE_WIDTH * self.image_size / 2
+        size, half = self.image_size, LINE_WIDTH * self.image_size / 2
+        left, ground = FRAME.to_pixels(position - length / 2, GROUND, size)
+        right, _ = FRAME.to_pixels(position + length / 2, GROUND, size)
         height = torch.tensor(ground, device=length.device)
         bar(canvas, left, right, height - half, height + half, BLACK)
 
@@ -152,18 +157,18 @@ class Pendulum(StructuralWorld):
     def measure(self, images: Tensor) -> Tensor:
         """Read ``(n, 4)`` factors off ``(n, 3, h, w)`` images, of any size.
 
-        Every pixel is a mixture of white, black, firebrick and orange; solving for the
-        four shares gives one map a shape, and first moments of the maps give the
-        factors. Nothing is learned, so a picture that breaks the law reads as well as a
-        lawful one, as long as the pendulum hangs (|θ| < 110°). A bar that leaves the frame
-        is read as far as it is visible. A factor whose shape is missing from the picture is
-        NaN (a missing shadow has length 0).
+        Every pixel is a mixture of white, black, firebrick and orange. Solving for the four
+        shares gives one map for each shape, and first moments of the maps give the factors.
+        Nothing is learned, so a picture that breaks the law reads as well as a lawful one,
+        as long as the pendulum hangs (|θ| < 110°). A bar that leaves the frame is read as
+        far as it is visible. A factor whose shape is missing from the picture is NaN, but
+        the length of a missing shadow is 0.
         """
         images = as_pictures(images)
         height, width = images.shape[-2:]
         x, y = FRAME.centres(images)
         black, ball, sun = unmix(images, FIREBRICK, ORANGE)
-        sky = y > SKY  # a sun drawn too red is no ball, and a ball too pale no sun
+        sky = y > SKY  # so a sun drawn too red is no ball, and a ball too pale no sun
         ball, sun = ball[:, ~sky], sun[:, sky]
 
         ball_x, ball_y = centroid(ball, x, y[~sky])
@@ -173,9 +178,10 @@ class Pendulum(StructuralWorld):
         cot = (sun_x - PIVOT[0]) / (SUN_HEIGHT - PIVOT[1])
         phi = torch.rad2deg(torch.atan2(torch.ones_like(cot), cot))
 
-        ground = black[:, y < GROUND + (LINE_WIDTH / 2) * 22 + 22 / height]
+        scene = TOP - BOTTOM
+        ground = black[:, y < GROUND + (LINE_WIDTH / 2) * scene + scene / height]
         bar_height = LINE_WIDTH * height  # in pixels
-        length = ground.sum((1, 2)) / bar_height * 20 / width
+        length = ground.sum((1, 2)) / bar_height * (RIGHT - LEFT) / width
         position = centroid(ground, x, y[-ground.shape[1] :])[0]
         return torch.stack([theta, phi, length, position], -1)
 
@@ -192,17 +198,15 @@ def white_share(images: Tensor) -> Tensor:
 
 
 def _unclip(centre: Tensor) -> Tensor:
-    """The sun's true x from its visible centre of mass, where the frame cuts the disc."""
-    true, visible = _clipping_table()
-    found = np.interp(centre.cpu().numpy().astype(np.float64), visible, true)
-    return torch.as_tensor(found, dtype=centre.dtype, device=centre.device)
+    """The sun's true x from its visible centre of mass, where the frame cuts the disc.
 
-
-def _clipping_table() -> tuple[np.ndarray, np.ndarray]:
-    """True centres, and the visible centre of mass of the sun at each of them."""
+    Looks it up in a table of true centres and the visible centre of mass at each of them.
+    """
     true = np.linspace(LEFT - 2.5, RIGHT + 2.5, 251)
     edges = np.linspace(LEFT, RIGHT, 4001)
     x = (edges[1:] + edges[:-1]) / 2
     half = np.sqrt(np.clip(SUN_RADIUS**2 - (x - true[:, None]) ** 2, 0, None))
     chord = np.minimum(half, TOP - SUN_HEIGHT) + half  # the frame cuts the top as well
-    return true, (chord * x).sum(1) / chord.sum(1)
+    visible = (chord * x).sum(1) / chord.sum(1)
+    found = np.interp(centre.cpu().numpy().astype(np.float64), visible, true)
+    return torch.as_tensor(found, dtype=centre.dtype, device=centre.device)

@@ -106,6 +106,7 @@ def test_roots_fill_their_ranges_and_depend_on_nothing(world):
     low, high = torch.tensor([world.ranges[name] for name in world.graph.roots]).T
     places = (factors[:, roots] - low) / (high - low)
     assert (places >= 0).all() and (places <= 1 + 1e-6).all()
+    assert (places.amin(0) < 0.01).all() and (places.amax(0) > 0.99).all()
     assert (places.mean(0) - 0.5).abs().max() < 5 / (12 * 2000) ** 0.5
     if len(roots) > 1:
         assert abs(np.corrcoef(places.T.numpy())[0, 1]) < 5 / 2000**0.5
@@ -249,8 +250,10 @@ def test_a_white_picture_shows_nothing_but_lengths_of_zero(world):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_factors_that_are_not_finite_are_refused(world, value):
-    with pytest.raises(ValueError, match="NaN or an infinite"):
-        world.render(torch.full((2, len(world.graph)), value))
+    factors = torch.full((2, len(world.graph)), value)
+    for call in (world.render, lambda f: world.counterfactual(f, {})):
+        with pytest.raises(ValueError, match="NaN or an infinite"):
+            call(factors)
 
 
 @pytest.mark.parametrize("extra", [(), (1, 1)])
@@ -269,8 +272,17 @@ def test_pictures_of_a_wrong_shape_are_refused(world, shape):
 def test_impossible_worlds_are_refused(make):
     with pytest.raises(ValueError, match="at least 8 pixels"):
         make(7)
-    with pytest.raises(ValueError, match="standard deviation"):
-        type(make())(noise=-1.0)
+    for noise in (-1.0, np.nan):
+        with pytest.raises(ValueError, match="standard deviation"):
+            type(make())(noise=noise)
+
+
+def test_wrong_interventions_are_refused(world):
+    root = world.graph.roots[0]
+    with pytest.raises(ValueError, match="zebra"):
+        world.counterfactual(law_broken(world, 2), {"zebra": 1.0})
+    with pytest.raises(ValueError, match=rf"{root}.*NaN"):
+        world.sample(3, 0, {root: np.nan})
 
 
 @pytest.mark.parametrize(
@@ -324,5 +336,7 @@ def test_the_third_world_runs_through_training_and_examination():
     what_if, test, scores = (found[name] for name in ("what_if", "test", "scores"))
     assert what_if.images.shape == test.images.shape
     assert torch.allclose(what_if.factors[:, 1], torch.tensor(2.0), atol=1e-4)
-    for name in ("do(rain) latent r2/plant", "do(soil) image r2/plant", "do(plant) drift/rain"):
-        assert np.isfinite(scores[name]), name
+    values = {(s.cause, s.measure, s.factor): s.value for s in scores}
+    for name in (("rain", "latent r2", "plant"), ("soil", "image r2", "plant")):
+        assert np.isfinite(values[name]), name
+    assert np.isfinite(values["plant", "drift", "rain"])
