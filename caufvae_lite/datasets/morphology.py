@@ -10,14 +10,14 @@ Diagnostics for Representation Learning", JMLR 2019), measured without a skeleto
     width      √12 · √(μ₂₀ − μ₁₁² / μ₀₂): of a bar with the same spread, once upright
 
 Tubes obey Steiner's formula, A = 2rℓ + πχr² and P = 2ℓ + 2πχr, exactly so where the line
-bends less sharply than 1/r. Eliminating ℓ leaves πχr² − Pr + A = 0. The three numbers are
-those of the polygon that marching squares (linear interpolation) draws at half the grey
-value, so the rulers have no grid of their own: grey edges are read between the pixels.
+bends less sharply than 1/r. Eliminating ℓ leaves πχr² − Pr + A = 0. A, P and χ are those of
+the polygon that marching squares (linear interpolation) draws at half the grey value, so an
+edge is found between the pixels.
 
-Everything but g is measured after division by g, so grey and shape are read apart. Specks
-are no part of the stroke: pieces under `SPECK` of the largest, and what is fainter than
-`HAZE`. Nothing is learned. Images are ``(n, 1, h, w)`` in [0, 1], bright on dark;
-an empty picture measures NaN.
+Everything but g is measured after division by g, so grey and shape are read apart. Pieces
+smaller than `SPECK` of the largest, and pixels fainter than `FAINTEST_INK`, are no part of
+the stroke. Nothing is learned. Images are ``(n, 1, h, w)`` in [0, 1], bright on dark; an
+empty picture measures NaN.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ from torch import Tensor
 
 from caufvae_lite.data import as_float
 
+__all__ = ["grey_value", "measure", "minkowski", "second_moments", "tube", "without_specks"]
+
 PEAK_POWER = 8
 HALF = 0.5  # of the grey value: where the stroke's edge is
 SPECK = 0.05  # a piece smaller than this share of the largest is dirt
-HAZE = 0.1  # of the grey value: fainter pixels are no ink
-FAINTEST = 0.05  # a picture whose brightest pixel is darker shows nothing
-BATCH = 1024  # pictures at a time, so that memory stays small
+FAINTEST_INK = 0.1  # of the grey value: fainter pixels are no ink
+FAINTEST_PICTURE = 0.05  # a picture whose brightest pixel is darker shows nothing
+MEASURED_AT_ONCE = 1024  # pictures, so that memory stays small
 
 
 def measure(images: Tensor) -> dict[str, Tensor]:
@@ -55,14 +57,13 @@ def measure(images: Tensor) -> dict[str, Tensor]:
             f"images must be (n, 1, h, w), grey and not empty; got {tuple(images.shape)}."
         )
     images = as_float(images).detach().cpu()
-    parts = [_measure(part) for part in images[:, 0].double().split(BATCH)]
+    parts = [_measure(part) for part in images[:, 0].double().split(MEASURED_AT_ONCE)]
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _measure(pictures: Tensor) -> dict[str, Tensor]:
     intensity = grey_value(pictures)
-    strokes = pictures / intensity.nan_to_num(1.0)[:, None, None]
-    strokes = without_specks(strokes)
+    strokes = without_specks(pictures / intensity.nan_to_num(1.0)[:, None, None])
     radius, length = tube(*minkowski(strokes))
     across, mixed, down = second_moments(strokes)
     factors = {
@@ -85,10 +86,10 @@ def grey_value(pictures: Tensor) -> Tensor:
     """
     pixels = pictures.flatten(1)
     peak = pixels.amax(1)
-    share = pixels / peak.clamp_min(FAINTEST)[:, None]
+    share = pixels / peak.clamp_min(FAINTEST_PICTURE)[:, None]
     weight = share.pow(PEAK_POWER)
     mean = (weight * share).sum(1) / weight.sum(1)
-    return torch.where(peak >= FAINTEST, peak * mean, torch.nan)
+    return torch.where(peak >= FAINTEST_PICTURE, peak * mean, torch.nan)
 
 
 def without_specks(strokes: Tensor) -> Tensor:
@@ -108,8 +109,8 @@ def without_specks(strokes: Tensor) -> Tensor:
 def tube(area: Tensor, perimeter: Tensor, euler: Tensor) -> tuple[Tensor, Tensor]:
     """Radius and length of the line whose tube has these three Minkowski functionals.
 
-    The smaller root of πχr² − Pr + A = 0, written so that χ = 0 is no exception. Noise can
-    push P below a disc's, its least; then the disc is the answer.
+    The smaller root of πχr² − Pr + A = 0, written so that χ = 0 is no exception. Where noise
+    pushes P below the least that is possible, a disc's, the disc is the answer.
     """
     root = (perimeter.square() - 4 * math.pi * euler * area).clamp_min(0).sqrt()
     radius = 2 * area / (perimeter + root)
@@ -166,9 +167,9 @@ def minkowski(strokes: Tensor, level: float = HALF) -> tuple[Tensor, Tensor, Ten
 def second_moments(strokes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """μ₂₀, μ₁₁ and μ₀₂, each ``(n,)`` in squared pixels, y pointing up.
 
-    Pixels weigh as much as they are bright, or nothing where fainter than `HAZE`.
+    Pixels weigh as much as they are bright, or nothing where fainter than `FAINTEST_INK`.
     """
-    seen = (strokes / HAZE - 1).clamp(0, 1)  # from none at HAZE to all at twice that
+    seen = (strokes / FAINTEST_INK - 1).clamp(0, 1)  # nothing there, all of it at twice that
     weight = strokes.clamp(max=1.0) * seen
     weight = weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-9)
     height, width = strokes.shape[1:]

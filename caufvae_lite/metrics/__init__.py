@@ -8,19 +8,6 @@ from caufvae_lite.metrics.information import mic_matrix, mic_tic
 from caufvae_lite.metrics.structure import edge_scores, shd
 
 __all__ = [
-    "assignment",
-    "composition",
-    "dci",
-    "drift",
-    "edge_scores",
-    "group_accuracy",
-    "mae",
-    "mcc",
-    "mic_matrix",
-    "mic_tic",
-    "noise_kept_ratio",
-    "psnr",
-    "r2",
-    "r2_matrix",
-    "shd",
-]
+    "assignment", "composition", "dci", "drift", "edge_scores", "group_accuracy", "mae", "mcc",
+    "mic_matrix", "mic_tic", "noise_kept_ratio", "psnr", "r2", "r2_matrix", "shd",
+]  # fmt: skip

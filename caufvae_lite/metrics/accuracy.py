@@ -1,14 +1,16 @@
 """How close are the numbers, or the pictures, to the truth?
 
-No refit: a factor that is right up to a shift or a scale is not right. Arrays may be NumPy
-or torch; a prediction that is NaN where the truth is not makes the score NaN, so a missing
-shape cannot pass unseen.
+Nothing is refitted: a factor that is right up to a shift or a scale is not right. Arrays may
+be NumPy or torch. A NaN in the prediction makes the score NaN, so that a missing shape cannot
+pass unseen.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["mae", "psnr", "r2"]
 
 
 def r2(truth: ArrayLike, prediction: ArrayLike) -> float | NDArray[np.float64]:

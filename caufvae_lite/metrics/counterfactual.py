@@ -9,14 +9,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from caufvae_lite.metrics.accuracy import mae
 
+__all__ = ["composition", "drift", "noise_kept_ratio"]
+
 
 def drift(before: ArrayLike, after: ArrayLike, scale: ArrayLike) -> NDArray[np.float64]:
-    """Root mean square change of factors, in standard deviations: leakage, 0 is best.
+    """Root mean square change of factors, in standard deviations; 0 is best.
 
     Args:
         before, after: ``(n, d)``, measured in the reconstruction and in the counterfactual,
-            for factors that the intervention must leave alone. Rows where a shape is
-            missing from either picture are left out of that factor's mean.
+            for factors that the intervention must leave alone. A factor's mean leaves out
+            the rows in which it is NaN, because its shape is missing from either picture.
         scale: ``(d,)`` standard deviations of the factors.
     """
     change = np.asarray(after, float) - np.asarray(before, float)
@@ -28,10 +30,10 @@ def noise_kept_ratio(
 ) -> NDArray[np.float64]:
     """MAE with the row's own noise kept ÷ MAE with the noise redrawn, for each factor.
 
-    Well below 1 where abduction has found the noise; about 0.7 where it answers with the
-    noise's mean, and 1 where with a fresh draw, or where nothing propagates at all. It is
-    only meaningful in a world whose noise is alive, and not for comparing models: one that
-    redraws too widely has a small ratio for that alone.
+    It is well below 1 where abduction has found the noise, about 0.7 where abduction answers
+    with the noise's mean, and 1 where it answers with a fresh draw or where nothing propagates.
+    It means something only where effects have noise, and does not compare models: one that
+    redraws too widely has a small ratio for that reason alone.
     """
     return np.asarray(mae(truth, counterfactual)) / np.asarray(mae(truth, intervention))
 
@@ -41,8 +43,8 @@ def composition(
 ) -> list[float]:
     """Mean absolute change of the pixels after 1, 2, … null interventions in a row.
 
-    After Monteiro et al. (2023): doing nothing must change nothing, so the picture is sent
-    through abduction and prediction again and again and compared with itself.
+    Doing nothing must change nothing (Monteiro et al. 2023). So the picture is sent through
+    abduction and prediction again and again, and compared with the original.
     """
     original, scores = np.asarray(images, float), []
     for _ in range(cycles):

@@ -1,11 +1,11 @@
 """Does every code hold one factor, and is every factor in one code?
 
 Nothing here knows which code was meant for which factor, so these scores suit models that
-learnt without labels. They forgive any shift, scale and sign of a code (DCI and Spearman's
-MCC: any monotone bend); for what they must not forgive there is ``r2``. Scikit-learn and
-SciPy load when a score is asked for: ``import caufvae_lite`` does without them.
+learnt without labels. They do not change with a code's shift, scale and sign (DCI and
+Spearman's MCC: with any monotone bend); where these must count, use ``r2``. Scikit-learn
+and SciPy load when a score is asked for.
 
-Mind factors that cause one another: a code that is the sun alone predicts the shadow too.
+Factors that cause one another are a trap: a code that is the sun alone predicts the shadow.
 """
 
 from __future__ import annotations
@@ -17,25 +17,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from caufvae_lite.metrics.accuracy import r2
 
+__all__ = ["assignment", "dci", "disentanglement_completeness", "mcc", "r2_matrix"]
+
 Kind = Literal["pearson", "spearman"]
-TREES, LEAF = 100, 5
+TREES, ROWS_IN_A_LEAF = 100, 5  # of the forest in ``dci``
 
 
 def r2_matrix(factors: ArrayLike, codes: ArrayLike) -> NDArray[np.float64]:
-    """R² of the least-squares line from each code, alone, to each factor.
+    """R² ``(d_factors, d_codes)`` of the least-squares line from each code to each factor.
 
     That is their squared correlation; a constant code scores 0.
 
     Args:
-        factors: ``(n, d_factors)``.
+        factors: ``(n, d_factors)``, here and in the other functions of this file.
         codes: ``(n, d_codes)``.
-
-    Returns:
-        ``(d_factors, d_codes)``.
 
     Raises:
         ValueError: not two tables of equally many (two or more) rows, a value that is not
-            finite, or a constant factor. So do the other functions of this file.
+            finite, or a constant factor. The other functions raise it too.
 
     >>> r2_matrix([[0.0], [1.0], [2.0]], [[9.0, 1.0], [7.0, 1.0], [5.0, 1.0]]).round(6).tolist()
     [[1.0, 0.0]]
@@ -46,8 +45,8 @@ def r2_matrix(factors: ArrayLike, codes: ArrayLike) -> NDArray[np.float64]:
 def assignment(factors: ArrayLike, codes: ArrayLike, kind: Kind = "pearson") -> tuple[int, ...]:
     """Which code stands for which factor: one code index per factor, none twice.
 
-    Of all one-to-one assignments the one with the largest sum of absolute correlations
-    (Kuhn 1955; SciPy's solver). Codes left over are in no pair.
+    It is the assignment with the largest sum of absolute correlations (Kuhn 1955; SciPy's
+    solver). Codes left over are in no pair.
 
     Raises:
         ValueError: fewer codes than factors, or an unknown ``kind``.
@@ -78,22 +77,17 @@ def dci(
     A forest predicts each factor from all codes; column j of the importances
     R ``(d_codes, d_factors)`` is how much each code lowered its squared error. D and C are
     then as in ``disentanglement_completeness``, and I is the mean R² on held-out rows,
-    where the paper has an error. Nothing is clipped: codes that say nothing make I negative.
+    where the paper has an error. Codes that say nothing make I negative; it is not clipped.
 
     The forest is one of the paper's two choices. It averages trees, so two equal codes share
     the importance (0.45 to 0.54 for the first in ten seeds; 0.35 to 0.72 with boosting).
-    Every split may use every code (with √d of them useless codes get splits: D of a perfect
-    copy of four factors fell to 0.83), and a leaf keeps ``LEAF`` rows.
+    Every split may use every code: with √d of them, useless codes get splits, and D of a
+    perfect copy of four factors fell to 0.83.
 
     Args:
-        factors: ``(n, d_factors)``.
-        codes: ``(n, d_codes)``.
         seed: draws the halves and grows the trees.
         train: grow the trees on this many first rows and hold out the rest; a random half
             when left out.
-
-    Returns:
-        ``disentanglement``, ``completeness``, ``informativeness``.
 
     Raises:
         ValueError: as in ``r2_matrix``, for either set of rows; no room for ``train``.
@@ -113,7 +107,7 @@ def dci(
     importance, prediction = np.zeros((c.shape[1], f.shape[1])), np.zeros_like(f[held])
     for j in range(f.shape[1]):
         forest = RandomForestRegressor(
-            TREES, min_samples_leaf=LEAF, random_state=seed, n_jobs=1
+            TREES, min_samples_leaf=ROWS_IN_A_LEAF, random_state=seed, n_jobs=1
         ).fit(c[fit], f[fit, j])
         importance[:, j] = forest.feature_importances_
         prediction[:, j] = forest.predict(c[held])
@@ -128,11 +122,11 @@ def dci(
 def disentanglement_completeness(importance: ArrayLike) -> tuple[float, float]:
     """D and C of an importance matrix R ``(d_codes, d_factors)``, not negative.
 
-    Code i scores 1 − H(R_i· / Σ_j R_ij), with the logarithm to base d_factors, and counts
-    in D by its share of all importance: a dead code, with none, not at all. Factor j scores
-    1 − H(R_·j / Σ_i R_ij) to base d_codes, and C is their mean; a factor that no code says
-    anything about scores 0. Where there is one factor (or code), base 1, nothing can be
-    confused with it (or spread), and the score is 1.
+    Code i scores 1 − H(R_i· / Σ_j R_ij), with the logarithm to base d_factors. D is the mean,
+    weighted by each code's share of all importance, so a code without any does not count.
+    Factor j scores 1 − H(R_·j / Σ_i R_ij), to base d_codes, and C is the mean; a factor that
+    no code tells of scores 0. A single factor cannot be confused and a single code cannot be
+    spread over others: the score is then 1.
 
     >>> disentanglement_completeness([[2, 0], [0, 1], [0, 0]])
     (1.0, 1.0)

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+__all__ = ["group_accuracy"]
+
 
 def group_accuracy(truth: ArrayLike, predicted: ArrayLike, groups: ArrayLike) -> dict[str, Any]:
     """Accuracy by group, and the worst group's (Sagawa et al. 2020).
 
-    A classifier that leans on a spurious cue is right where the cue agrees, mostly, and so
-    on average; the group where it does not agree gives it away.
+    A classifier that follows a spurious cue is right on average, because the cue mostly
+    agrees with the label. The group in which the two disagree gives it away.
 
     Args:
         truth, predicted: ``(n,)`` labels, not scores.
@@ -20,7 +22,7 @@ def group_accuracy(truth: ArrayLike, predicted: ArrayLike, groups: ArrayLike) ->
             label and background.
 
     Returns:
-        ``average`` over the rows, so that large groups weigh more; ``worst``; and for every
+        ``average`` over the rows; ``worst``, the lowest accuracy of a group; and for every
         group among the rows (an int, or a tuple of k ints) ``accuracy`` and ``sizes``.
 
     Raises:

@@ -2,14 +2,14 @@
 
 The maximal information coefficient (MIC; Reshef et al. 2011) is the largest mutual
 information of any grid laid over the two columns, divided by the largest that such a grid
-allows: near 1 for a noiseless function, and for independent columns small but not 0 (0.22
-at n = 200, 0.11 at n = 2000). The total information coefficient (TIC; Reshef et al. 2016)
-sums over the grids' sizes instead. CausalVAE (Yang et al. 2021) reports both.
+allows. It is near 1 for a noiseless function, and small but not 0 for independent columns
+(0.22 at n = 200, 0.11 at n = 2000). The total information coefficient (TIC; Reshef et al.
+2016) sums over the grids' sizes instead. CausalVAE (Yang et al. 2021) reports both.
 
-They need the package ``fast-mine``, a port of minepy (Albanese et al. 2013), with minepy's
-defaults (grids of at most n^0.6 cells, clumps 15, ``mic_approx``). Its licence is the GPL-3
-and ours MIT, so it is optional: nothing else needs it and it loads only when asked for. The
-first call compiles, for some seconds.
+They need the package ``fast-mine``, a port of minepy (Albanese et al. 2013) with the same
+defaults: grids of at most n^0.6 cells, clumps 15, ``mic_approx``. Its licence is the GPL-3
+and ours MIT, so it is optional and loads only when asked for. The first call compiles for
+some seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["available", "mic_matrix", "mic_tic"]
 
 ALPHA, CLUMPS = 0.6, 15
 Statistic = Literal["mic", "tic", "tic_normalised"]
@@ -34,16 +36,17 @@ def available() -> bool:
 
 
 def mic_tic(x: ArrayLike, y: ArrayLike) -> dict[str, float]:
-    """MIC and TIC of two columns: symmetric, and blind to increasing functions of either.
+    """MIC and TIC of two columns.
 
-    (To decreasing ones nearly: the approximation fills its bins from the left.)
+    Both are symmetric and unchanged by increasing functions of x or y. A decreasing one
+    changes them a little, because the approximation fills its bins from the left.
 
     Args:
-        x, y: ``(n,)``. A constant tells nothing: both scores are 0.
+        x, y: ``(n,)``. Where either is constant, both scores are 0.
 
     Returns:
-        ``mic`` in [0, 1]; ``tic``, which grows with n; ``tic_normalised``, which is ``tic``
-        by the number of grid sizes, in [0, 1].
+        ``mic`` in [0, 1]; ``tic``, which grows with n; and ``tic_normalised`` in [0, 1],
+        which is ``tic`` divided by the number of grid sizes.
 
     Raises:
         ValueError: not two equally long columns of two values or more, or one is not finite.
@@ -67,18 +70,9 @@ def mic_tic(x: ArrayLike, y: ArrayLike) -> dict[str, float]:
 def mic_matrix(
     factors: ArrayLike, codes: ArrayLike, statistic: Statistic = "mic"
 ) -> NDArray[np.float64]:
-    """The MIC, or another of ``mic_tic``'s scores, of every factor with every code.
+    """One of ``mic_tic``'s scores, ``(d_factors, d_codes)``, of every factor and code.
 
-    Args:
-        factors: ``(n, d_factors)``.
-        codes: ``(n, d_codes)``.
-
-    Returns:
-        ``(d_factors, d_codes)``.
-
-    Raises:
-        ValueError: a table is not ``(n, d)``, and as in ``mic_tic``.
-        ImportError: ``fast-mine`` is not installed.
+    Takes factors ``(n, d_factors)`` and codes ``(n, d_codes)``, and raises as ``mic_tic``.
     """
     f, c = np.asarray(factors, float), np.asarray(codes, float)
     if f.ndim != 2 or c.ndim != 2:

