@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from matplotlib import style
 
-from caufvae_lite.scaling.processes import choose_device
-from caufvae_lite.version import __version__
+from caufvae_lite import __version__
+from caufvae_lite.networks import choose_device
 
 __all__ = ["STYLE", "TESTED", "setup", "untested"]
 
