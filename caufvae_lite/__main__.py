@@ -4,52 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from collections.abc import Sequence
+from importlib import import_module
 
-from caufvae_lite.checkpoints import data_folder, save, write_manifest
-from caufvae_lite.commands.tour import run_tour
-from caufvae_lite.studies import core
-from caufvae_lite.worlds.examination import alignment
-
-
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m caufvae_lite", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    tour = commands.add_parser("tour", help="run notebooks 03 and 05 from scratch")
-    tour.add_argument("--seed", type=int, default=0)
-    tour.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    tour.add_argument("--out", type=Path, default=Path("build/tour"))
-    commands.add_parser(
-        "train", help="one run, in as many processes as there are", add_help=False
-    )
-    commands.add_parser("sweep", help="compute what data/results lacks", add_help=False)
-    commands.add_parser("pretrain", help="train the shipped checkpoints anew")
-    options, rest = parser.parse_known_args(arguments)
-    if options.command == "train":
-        from caufvae_lite.commands import train
-
-        return train.main(rest)
-    if options.command == "sweep":
-        from caufvae_lite.commands import sweep
-
-        return sweep.main(rest)
-    if rest:
-        parser.error(f"unrecognised arguments: {' '.join(rest)}")
-    if options.command == "tour":
-        return run_tour(options.seed, options.device, options.out)
-    pretrain()
-    return 0
+COMMANDS = {
+    "tour": "train once, ask what if, and check the answers against the truth",
+    "train": "one run on any data, in as many processes as were started",
+    "sweep": "compute what the tables in data/results lack",
+    "pretrain": "train the shipped checkpoints anew",
+}
 
 
-def pretrain() -> None:
-    """The shipped checkpoints: each world's own model, seed 0."""
-    for world, name in core.SHIPPED.items():
-        model = core.fit_run(core.Run(name, world, 0))
-        path = data_folder() / "checkpoints" / f"{world}.safetensors"
-        save(model, path, seed=0, world=world, epochs=core.EPOCHS)
-        scores = alignment(model, core.data_of(world)[2])
-        print(f"{world}: " + ", ".join(f"{s.measure} {s.factor} {s.value:.4f}" for s in scores))
-    write_manifest(data_folder())
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Hand over to the command's own file; its exit status."""
+    every = "\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m caufvae_lite", epilog=f"commands:\n{every}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("command", choices=COMMANDS, metavar="command")
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="COMMAND --help lists them")
+    chosen = parser.parse_args(arguments)
+    command = import_module(f"caufvae_lite.commands.{chosen.command}")
+    return command.main(chosen.options)
 
 
 if __name__ == "__main__":

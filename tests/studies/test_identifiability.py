@@ -96,6 +96,11 @@ def test_every_variant_differs_from_the_reference_in_one_thing(name):
 
 
 def test_a_run_is_examined_and_recorded(monkeypatch):
+    def small(variant):
+        world = variant.world(16, noise=1.5)
+        return world, *world.sample(400, seed=0).split("published")
+
+    monkeypatch.setattr(identifiability, "data_of", small)
     monkeypatch.setattr(identifiability, "IMAGE_SIZE", 16)
     monkeypatch.setattr(identifiability, "EPOCHS", 1)
     monkeypatch.setitem(VARIANTS, "tiny", Variant("tiny", "nothing", labels=0.5))

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from caufvae_lite.baselines.recipe import SCOREBOARD_LIKELIHOOD
 from caufvae_lite.data import labelled_rows
 from caufvae_lite.studies import core, results, scoreboard, search
 
@@ -48,7 +49,7 @@ def test_every_model_with_a_density_is_there_with_and_without_the_likelihood():
     for name, recipe in scoreboard.RECIPES.items():
         twin = scoreboard.RECIPES.get(f"{name} + likelihood")
         if twin is not None:
-            assert twin.options["label_likelihood"] == scoreboard.LIKELIHOOD
+            assert twin.options["label_likelihood"] == SCOREBOARD_LIKELIHOOD
             assert recipe.options.get("label_likelihood", 0.0) == 0.0
             assert twin.model is recipe.model
 
