@@ -51,7 +51,7 @@ def measure(name: str, seed: int) -> None:
     """Train one epoch, and print what it took as JSON."""
     torch.set_num_threads(1)
     world, rows, _ = scoreboard.data_of(WORLD)
-    scores = []
+    scores: list[tuple[str, str, float]] = []
 
     def work() -> None:
         if name != IDLE:

@@ -65,8 +65,8 @@ from caufvae_lite.worlds.examination import (
     permuted_values,
 )
 
-__all__ = ["COPY", "EMPTY", "LABEL_PRIOR", "MAIN", "MODELS", "STUDY", "Copy", "build"]
-__all__ += ["data_of", "examine_digits", "fit_model", "read_digits"]
+__all__ = ["BATCH_SIZE", "COPY", "EMPTY", "EPOCHS", "LABEL_PRIOR", "MAIN", "MODELS", "STUDY"]
+__all__ += ["Copy", "build", "data_of", "examine_digits", "fit_model", "read_digits"]
 
 WORLD = "digits"
 MAIN, EMPTY = "SCM prior + likelihood", "SCM prior + likelihood, empty graph"

@@ -44,8 +44,8 @@ from caufvae_lite.worlds import Pendulum, StructuralWorld
 from caufvae_lite.worlds.examination import Score, permuted_values
 from caufvae_lite.worlds.pendulum import white_share
 
-__all__ = ["BAYES", "PROBES", "REFERENCES", "STUDY", "WORLD", "bayes", "questions"]
-__all__ += ["reference", "scenes_of"]
+__all__ = ["BAYES", "PROBES", "REFERENCES", "STUDY", "WORLD", "bayes", "probe"]
+__all__ += ["questions", "reference", "scenes_of"]
 
 WORLD = "pendulum-noisy-blue-32"
 BLUE = (0.55, 0.75, 1.0)
@@ -261,7 +261,9 @@ def configuration(key: Key) -> dict[str, Any]:
     }  # fmt: skip
     if key[0] in scoreboard.RECIPES:
         return {**common, **scoreboard.configuration((key[0], "pendulum-noisy-32", key[2]))}
-    own = {"PCA of pixels": {"components": COMPONENTS}, "nonlinear mix": {"bend": BEND}}
+    own: dict[str, dict[str, float]] = {
+        "PCA of pixels": {"components": COMPONENTS}, "nonlinear mix": {"bend": BEND},
+    }  # fmt: skip
     return {**common, **own.get(key[0], {}), "model": key[0]}
 
 

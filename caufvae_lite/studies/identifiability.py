@@ -35,8 +35,8 @@ from caufvae_lite.worlds import Pendulum
 from caufvae_lite.worlds.examination import Examination, Score, alignment, permuted_values
 from caufvae_lite.worlds.pendulum import BOTTOM, TOP
 
-__all__ = ["HIDDEN_CAUSE", "STUDY", "VARIANTS", "WORLD", "Variant"]
-__all__ += ["data_of", "examine_variant", "fit_variant"]
+__all__ = ["HIDDEN_CAUSE", "REFERENCE", "STUDY", "VARIANTS", "WORLD", "Variant"]
+__all__ += ["data_of", "examine_variant", "fit_variant", "reversed_graph"]
 
 IMAGE_SIZE = 32
 EPOCHS = 8

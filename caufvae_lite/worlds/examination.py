@@ -63,9 +63,8 @@ def permuted_values(
 
 def alignment(model: FactorVAE, test: FactorDataset) -> list[Score]:
     """``r2`` of each factor, and the reconstruction's ``psnr``, on held-out images."""
-    found = zip(
-        test.graph.nodes, r2(test.factors, model.factors(test.images).cpu()), strict=True
-    )
+    values = np.atleast_1d(r2(test.factors, model.factors(test.images).cpu()))
+    found = zip(test.graph.nodes, values, strict=True)
     scores = [Score("", "r2", node, float(value)) for node, value in found]
     pictures = model.reconstruct(test.images).cpu()
     return [*scores, Score("", "psnr", "", psnr(as_float(test.images), pictures))]
