@@ -4,121 +4,120 @@
 
     178 × 218 JPEG ──► the 128 × 128 in its centre ──► means of 2 × 2 pixels ──► (3, 64, 64)
 
-    smile       Smiling → High_Cheekbones, Mouth_Slightly_Open, Narrow_Eyes, Chubby
-                Male → Narrow_Eyes
-    attractive  Young, Male → Receding_Hairline, Heavy_Makeup;  Young → Chubby, Bags_Under_Eyes
-    beard       Young, Male → Bald, No_Beard
+The pictures are written once to a file that is mapped into memory from then on. It gets its
+name, which holds a digest of what it was made from, only when it is whole.
 
 *smile* and *attractive* are the graphs in DEAR's code (Shen et al., JMLR 2022); *beard* is in
 CausalVAE's paper (Yang et al., CVPR 2021), and which edges it has is our reading. Nobody knows
-the true graph of faces, or the true counterfactual of one: here there is no ruler.
+the true graph of faces, or the true counterfactual of one.
 
-A label says what annotators thought of a photograph. *Attractive* is the taste of whoever was
-asked; *Male* is one of two boxes, ticked by somebody else; the people in the pictures were not
-asked at all. Learn with these data, and decide nothing about anyone by them.
+A label is what annotators thought of a photograph, and the people in it were not asked. Learn
+with these data, and decide nothing about anyone by them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
+import math
 import os
+import re
+import struct
+import time
 import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import IO
 
 import numpy as np
 from PIL import Image
+from tqdm.auto import tqdm
 
 from caufvae_lite.data import FactorDataset
-from caufvae_lite.datasets.celeba_tables import PARTITIONS, read_tables
-from caufvae_lite.datasets.image_cache import Make, open_or_build
-from caufvae_lite.datasets.picture_files import (
-    PictureFolder,
-    Pictures,
-    PictureZip,
-    Unreadable,
-    digest_of,
-)
 from caufvae_lite.graph import CausalGraph
 
+__all__ = ["TASKS", "CelebA"]
+
+VERSION = 1  # of the file of pictures
 SIZE = (178, 218)  # width and height of the official pictures
 BOX = (25, 45, 153, 173)  # left, top, right and bottom of the 128 × 128 in the centre
 SHAPE = (3, 64, 64)
+LARGEST = 5_000_000  # bytes of one JPEG; the official ones have about 10,000
+MOST_SKIPPED = 0.01  # of the pictures
+CHUNK = 1024  # pictures that the threads make between two steps of the progress bar
+ABANDONED = 300  # seconds without a write, after which an unfinished file is deleted
+PARTITIONS = ("train", "valid", "test")
+NAME = re.compile(r"[0-9]{1,9}\.jpg")
+CUT_SHORT = "The file was cut short or altered: download it again."
+DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+FOLDERS = ("", "Img", "Anno", "Eval")  # of the official download
+WANTED = (  # the attributes, the partition, the pictures: the official name, and others
+    ("list_attr_celeba.txt", "list_attr_celeba.csv"),
+    ("list_eval_partition.txt", "list_eval_partition.csv"),
+    ("img_align_celeba.zip", "img_align_celeba/img_align_celeba", "img_align_celeba"),
+)
+INSIDE = ("img_align_celeba/", "img_align_celeba/img_align_celeba/")  # of the zip
+LAYOUT = """
+It should look like this:
+  img_align_celeba.zip       202,599 JPEGs of 178 × 218 pixels, img_align_celeba/000001.jpg …
+                             (leave it packed; an unpacked folder img_align_celeba/ will do)
+  list_attr_celeba.txt       their number; the names of 40 attributes; then a line a picture
+  list_eval_partition.txt    a line a picture: 000001.jpg 0 (training, 1 validation, 2 test)
+The official subfolders Img/, Anno/ and Eval/, and Kaggle's csv tables, will do as well.
+Get it from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html: Align&Cropped Images, Anno, Eval.
+Its terms: non-commercial research and education only, no copies passed on. The faces are of
+real people who were not asked. This package downloads nothing of it."""
+Read = Callable[[str], bytes]  # from a picture's name to its file's bytes
 
-ATTRIBUTES = (
-    "list_attr_celeba.txt", "Anno/list_attr_celeba.txt", "list_attr_celeba.csv",
-)  # fmt: skip
-PARTITION = (
-    "list_eval_partition.txt", "Eval/list_eval_partition.txt", "list_eval_partition.csv",
-)  # fmt: skip
-INSIDE = ("img_align_celeba/", "img_align_celeba/img_align_celeba/")
-ZIPS = ("img_align_celeba.zip", "Img/img_align_celeba.zip")
-FOLDERS = ("img_align_celeba/img_align_celeba", "img_align_celeba", "Img/img_align_celeba")
+
+def _graph(roots: str, **causes: str) -> CausalGraph:
+    """The graph whose other nodes are ``causes``, each with its parents' names as a text."""
+    edges = [(cause, node) for node, parents in causes.items() for cause in parents.split()]
+    return CausalGraph([*roots.split(), *causes], edges)
+
 
 TASKS = {
-    "smile": CausalGraph(
-        [
-            "Smiling", "Male",
-            "High_Cheekbones", "Mouth_Slightly_Open", "Narrow_Eyes", "Chubby",
-        ],
-        [
-            ("Smiling", "High_Cheekbones"), ("Smiling", "Mouth_Slightly_Open"),
-            ("Smiling", "Narrow_Eyes"), ("Smiling", "Chubby"), ("Male", "Narrow_Eyes"),
-        ],
+    "smile": _graph(
+        "Smiling Male", High_Cheekbones="Smiling", Mouth_Slightly_Open="Smiling",
+        Narrow_Eyes="Smiling Male", Chubby="Smiling",
     ),
-    "attractive": CausalGraph(
-        [
-            "Young", "Male",
-            "Receding_Hairline", "Heavy_Makeup", "Chubby", "Bags_Under_Eyes",
-        ],
-        [
-            ("Young", "Receding_Hairline"), ("Young", "Heavy_Makeup"), ("Young", "Chubby"),
-            ("Young", "Bags_Under_Eyes"),
-            ("Male", "Receding_Hairline"), ("Male", "Heavy_Makeup"),
-        ],
+    "attractive": _graph(
+        "Young Male", Receding_Hairline="Young Male", Heavy_Makeup="Young Male",
+        Chubby="Young", Bags_Under_Eyes="Young",
     ),
-    "beard": CausalGraph(
-        ["Young", "Male", "Bald", "No_Beard"],
-        [
-            ("Young", "Bald"), ("Young", "No_Beard"),
-            ("Male", "Bald"), ("Male", "No_Beard"),
-        ],
-    ),
+    "beard": _graph("Young Male", Bald="Young Male", No_Beard="Young Male"),
 }  # fmt: skip
 
 
 class CelebA(FactorDataset):
-    """Faces with binary factors, from the reader's own copy of CelebA.
-
-    ``.images`` is a memory map of a file that is made once, from the folder or the zip (which
-    is not unpacked), and opened in a second or two from then on. Kinds are all binary, so
-    supervision is by cross-entropy and the label likelihood leaves them out.
+    """Faces ``(n, 3, 64, 64)`` with binary factors, from the reader's own copy of CelebA.
 
     Args:
-        root: the folder with ``img_align_celeba.zip`` (or the folder of that name),
-            ``list_attr_celeba.txt`` and ``list_eval_partition.txt``; the zip is taken if
-            both are there. The subfolders ``Img``, ``Anno``, ``Eval`` of the official
-            download, and Kaggle's csv tables, will do.
-        task: ``"smile"``, ``"attractive"`` or ``"beard"``, or a graph of your own over the
-            40 official attributes.
+        root: the folder with ``img_align_celeba.zip`` (or, if there is no zip, the folder
+            ``img_align_celeba``), ``list_attr_celeba.txt`` and ``list_eval_partition.txt``.
+        task: ``"smile"``, ``"attractive"``, ``"beard"``, or a graph over official attributes.
         split: ``"train"``, ``"valid"``, ``"test"`` (the official partition) or ``"all"``.
-        cache: a folder for the file (2.5 GB for all of CelebA); by default ``root``, or
-            if that may not be written to, ``caufvae_lite`` in ``$XDG_CACHE_HOME`` or
-            ``~/.cache``.
+        cache: a folder for the file of pictures (2.5 GB); by default ``root`` or, where that
+            is not writable, the user's cache folder.
         workers: threads that read pictures; by default one for each CPU core, up to 8.
         progress: show a progress bar while the file is made.
 
     Attributes:
-        task: the argument.
-        partition: the argument ``split``.
+        task, partition: the arguments ``task`` and ``split``.
+        images: a memory map; writing to it does not change the file.
         names: ``n`` file names, one a row.
-        skipped: ``(name, reason)`` of all pictures of the data set that cannot be read;
-            no partition has a row for them.
+        skipped: ``(name, reason)`` of every picture that cannot be read, in whichever split.
 
     Raises:
         FileNotFoundError: something is missing; the message says what, and where to get it.
-        ValueError: an unknown task or split, a malformed table, a zip that should not be read,
-            or unreadable pictures beyond 1 %.
-        OSError: too little room for the file.
+        ValueError: an unknown task or split, a malformed table, no zip, or over 1 % unreadable.
     """
 
     def __init__(
@@ -139,126 +138,213 @@ class CelebA(FactorDataset):
             raise ValueError(f"workers must be 1 or more, got {workers}.")
         graph = TASKS[task] if isinstance(task, str) else task
         root = Path(root).expanduser()
-        attributes, partition, pictures = find_files(root)
-        faces = read_tables(partition, attributes, graph.nodes)
-
-        def make() -> Make:
-            read = pictures.reader(faces.names)
-            return lambda name: face(read(name))
-
-        made = open_or_build(
-            cache_folder(root, cache),
-            faces.names,
-            make,
-            shape=SHAPE,
-            source=f"{pictures.fingerprint(faces.names)}, means of 2 × 2 in {BOX}",
-            workers=workers or min(8, os.cpu_count() or 1),
-            progress=progress,
-        )
-        if made.is_new and made.skipped:
-            some = "; ".join(f"{name}: {why}" for name, why in made.skipped[:5])
-            warnings.warn(
-                f"{len(made.skipped)} of {len(faces.names):,} pictures cannot be read and "
-                f"are left out ({some}); see .skipped.",
-                stacklevel=2,
+        attributes, partition, pictures = _find_files(root)
+        parts = _read_table(partition, {"0": 0, "1": 1, "2": 2})
+        values = _read_table(attributes, {"-1": 0, "1": 1}, graph.nodes)
+        alone = sorted(parts.keys() ^ values.keys())
+        if alone:
+            raise ValueError(
+                f"Only one of {partition} and {attributes} lists {', '.join(alone[:3])} (and "
+                f"{len(alone)} in all). Download both again, or cut both to the same pictures."
             )
-        left_out = {name for name, _ in made.skipped}
-        kept = np.array([name not in left_out for name in faces.names])
-        parts = [split] if split != "all" else PARTITIONS
-        ends = PARTITIONS.index(parts[0]), PARTITIONS.index(parts[-1]) + 1
-        here = slice(*np.searchsorted(faces.partition[kept], ends))
-        if here.start == here.stop:
+        names = sorted(parts, key=parts.__getitem__)  # the table's order within a part
+        read, state = _open_pictures(pictures, names)
+        path = _cache_path(root, cache, f"{VERSION} {BOX}\n{state}")
+        images, skipped = _open_file(path) or _build(path, names, read, workers, progress)
+        self.skipped = tuple(skipped)
+        left_out = {name for name, _ in self.skipped}
+        kept = [name for name in names if name not in left_out]
+        rows = [k for k, n in enumerate(kept) if split in ("all", PARTITIONS[parts[n][0]])]
+        if not rows:
             raise ValueError(f"{partition} puts no picture into {split!r}.")
-        super().__init__(
-            made.images()[here],
-            faces.labels[kept][here],
-            graph,
-            kinds=dict.fromkeys(graph.nodes, "binary"),
-        )
-        self.task, self.partition, self.skipped = task, split, made.skipped
-        self.names = tuple(np.array(faces.names)[kept][here].tolist())
+        here = slice(rows[0], rows[-1] + 1)
+        self.task, self.partition, self.names = task, split, tuple(kept[here])
+        labels = np.array([values[name] for name in self.names], dtype=np.float32)
+        kinds = dict.fromkeys(graph.nodes, "binary")
+        super().__init__(images[here], labels, graph, kinds=kinds)
 
     def __repr__(self) -> str:
         left_out = f", {len(self.skipped)} unreadable left out" if self.skipped else ""
         return f"CelebA({self.task!r}, {self.partition!r}{left_out}): {super().__repr__()}"
 
 
-def face(data: bytes) -> np.ndarray:
-    """A JPEG of 178 × 218 pixels → ``(3, 64, 64)`` uint8: the centre, halved.
+def _find_files(root: Path) -> list[Path]:
+    """The attributes, the partition, and the zip or the folder of pictures below ``root``."""
+    paths = [[root / folder / name for name in names for folder in FOLDERS] for names in WANTED]
+    found = [[path for path in places if path.exists()] for places in paths]
+    missing = [names[0] for names, there in zip(WANTED, found, strict=True) if not there]
+    if missing:
+        nothing = "" if root.is_dir() else " (there is no such folder)"
+        raise FileNotFoundError(
+            f"CelebA is not complete in {root}{nothing}. Missing: {', '.join(missing)}.{LAYOUT}"
+        )
+    return [there[0] for there in found]
 
-    Raises:
-        Unreadable: anything else.
-    """
+
+def _read_table(
+    path: Path, meaning: Mapping[str, int], wanted: Sequence[str] | None = None
+) -> dict[str, list[int]]:
+    """The values of the ``wanted`` columns, or of the only one, for each picture's name."""
+    lines = path.read_text("utf-8-sig", "replace").replace(",", " ").rstrip().splitlines()
+    first, columns, width = int(path.suffix == ".csv"), [1], 2
+    if wanted is not None:
+        if not first and lines[:1] != [f"{len(lines) - 2}"] and lines:
+            raise ValueError(
+                f"{path}: line 1 should be the number of pictures listed from line 3 on, "
+                f"{len(lines) - 2}, and is {lines[0][:60]!r}. {CUT_SHORT}"
+            )
+        header = " ".join(lines[1 - first : 2 - first]).split()[first:]  # no image_id
+        unknown = [name for name in wanted if name not in header]
+        if unknown:
+            raise ValueError(
+                f"{path}, line {2 - first}: no attribute {', '.join(unknown)} among the "
+                f"{len(header)} named. A graph may only use those of the official 40."
+            )
+        columns = [header.index(name) + 1 for name in wanted]
+        first, width = 2 - first, len(header) + 1
+    rows: dict[str, list[int]] = {}
+    for number, line in enumerate(lines[first:], first + 1):
+        cells = line.split()
+        fits = len(cells) == width and NAME.fullmatch(cells[0]) and cells[0] not in rows
+        if not fits or any(cells[column] not in meaning for column in columns):
+            raise ValueError(
+                f"{path}, line {number}: expected the name of one more picture and {width - 1} "
+                f"of {', '.join(meaning)}; found {line[:60]!r}. {CUT_SHORT}"
+            )
+        rows[cells[0]] = [meaning[cells[column]] for column in columns]
+    if not rows:
+        raise ValueError(f"{path} lists no pictures. {CUT_SHORT}")
+    return rows
+
+
+def _open_pictures(path: Path, names: Sequence[str]) -> tuple[Read, str]:
+    """A function that reads a picture, in memory; a text that changes when the pictures do."""
+    if path.is_dir():
+        states = {f.name: f"{f.stat().st_size}" for f in os.scandir(path) if f.is_file()}
+
+        def read(name: str) -> bytes:
+            with (path / name).open("rb") as file:
+                return file.read(LARGEST + 1)
+    else:
+        try:
+            archive, lock = zipfile.ZipFile(path), Lock()  # the threads share one open file
+        except DAMAGE as error:
+            with path.open("rb") as file:
+                start = file.read(24)
+            raise ValueError(
+                f"{path} ({path.stat().st_size:,} bytes, beginning with {start!r}) is no whole "
+                f"zip file: {error}. Was it cut short, or is it a web page? Download it again."
+            ) from error
+        inside = [folder for folder in INSIDE if folder + names[0] in archive.NameToInfo]
+        prefix = (inside or INSIDE)[0]
+        members = {m.filename.removeprefix(prefix): m for m in archive.infolist()}
+        states = {name: f"{m.file_size} {m.CRC}" for name, m in members.items()}
+
+        def read(name: str) -> bytes:
+            with lock, archive.open(members[name]) as file:
+                return file.read(LARGEST + 1)
+
+    missing = [name for name in names if name not in states]
+    if missing:
+        raise FileNotFoundError(
+            f"{len(missing):,} of the {len(names):,} pictures in the tables are not in {path}: "
+            f"{', '.join(missing[:5])}. (It begins with {next(iter(states), 'nothing')!r}.) "
+            "Download or copy it again, or cut the tables to the pictures that you have."
+        )
+    return read, "\n".join(f"{name} {states[name]}" for name in names)
+
+
+def _face(read: Read, name: str) -> np.ndarray | str:
+    """The centre of a picture as ``(3, 64, 64)`` uint8, or why it cannot be read."""
+    try:
+        data = read(name)
+    except DAMAGE as error:
+        return f"damaged in the zip: {error}"
+    if len(data) > LARGEST:
+        return f"larger than {LARGEST:,} bytes"
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
             if picture.size != SIZE or picture.mode != "RGB":
-                w, h = picture.size
-                raise Unreadable(f"{w} × {h} {picture.mode}, not {SIZE[0]} × {SIZE[1]} RGB")
+                return f"{picture.width} × {picture.height} {picture.mode}, not 178 × 218 RGB"
             if b"\xff\xd9" not in data[-1024:]:  # Pillow can be told not to mind
-                raise Unreadable("the JPEG is cut short")
-            pixels = np.asarray(picture.reduce(2, BOX))
-    except (Unreadable, MemoryError):
+                return "the JPEG is cut short"
+            return np.asarray(picture.reduce(2, BOX)).transpose(2, 0, 1)
+    except MemoryError:
         raise
-    except Exception as error:  # a decoder may raise nearly anything over bad bytes
-        raise Unreadable(f"no readable JPEG: {error}") from error
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    except Exception as error:  # a decoder may raise nearly anything over wrong bytes
+        return f"no readable JPEG: {error}"
 
 
-def find_files(root: Path) -> tuple[Path, Path, Pictures]:
-    """The attributes, the partition and the pictures below ``root``.
-
-    Raises:
-        FileNotFoundError: says what is missing, what it should look like, where it can be
-            had, and on which terms.
-    """
-    attributes = _first(root, ATTRIBUTES)
-    partition = _first(root, PARTITION)
-    zipped, folder = _first(root, ZIPS), _first(root, FOLDERS, folder=True)
-    pictures: Pictures | None = PictureZip(zipped, INSIDE) if zipped else None
-    if pictures is None and folder is not None:
-        pictures = PictureFolder(folder)
-    if attributes is not None and partition is not None and pictures is not None:
-        return attributes, partition, pictures
-    missing = [
-        f"  {what}"
-        for what, found in (
-            ("img_align_celeba.zip, or the folder img_align_celeba", pictures),
-            (ATTRIBUTES[0], attributes),
-            (PARTITION[0], partition),
-        )
-        if found is None
-    ]
-    nothing = "" if root.is_dir() else " (there is no such folder)"
-    raise FileNotFoundError(
-        f"CelebA is not complete in {root}{nothing}. Missing:\n" + "\n".join(missing) + LAYOUT
-    )
-
-
-LAYOUT = """
-It should look like this:
-  img_align_celeba.zip       202,599 JPEGs of 178 × 218 pixels, img_align_celeba/000001.jpg …
-                             (leave it packed; an unpacked folder img_align_celeba/ will do)
-  list_attr_celeba.txt       their number; the names of 40 attributes; then a line a picture
-  list_eval_partition.txt    a line a picture: 000001.jpg 0 (training, 1 validation, 2 test)
-The subfolders Img/, Anno/ and Eval/ of the official download, and Kaggle's list_*.csv, will do
-as well. The PNG and the "in the wild" versions will not.
-Get it from https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html: Align&Cropped Images, Anno, Eval.
-Its terms: non-commercial research and educational purposes only, no copies passed on. The
-faces are of real people who were not asked. This package downloads nothing of it."""
-
-
-def cache_folder(root: Path, cache: str | Path | None = None) -> Path:
-    """Where the file of pictures is: in ``cache``, in ``root``, or with the user's caches."""
-    name = "celeba-64"
-    if cache is not None:
-        return Path(cache).expanduser() / name
-    if (root / name).is_dir() or os.access(root, os.W_OK):
-        return root / name
+def _cache_path(root: Path, cache: str | Path | None, source: str) -> Path:
+    """Where the file of the pictures that ``source`` describes is, or should be made."""
+    name = f"celeba-64/{hashlib.sha256(source.encode()).hexdigest()[:16]}.npy"
+    if cache is not None or (root / name).exists() or os.access(root, os.W_OK):
+        return Path(cache or root).expanduser() / name
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "caufvae_lite" / f"{name}-{digest_of(str(root.resolve()).encode())[:8]}"
+    return caches / "caufvae_lite" / name
 
 
-def _first(root: Path, names: tuple[str, ...], folder: bool = False) -> Path | None:
-    """The first of ``root / name`` that is a file (or a folder)."""
-    paths = (root / name for name in names)
-    return next((p for p in paths if (p.is_dir() if folder else p.is_file())), None)
+def _open_file(path: Path) -> tuple[np.ndarray, list[tuple[str, str]]] | None:
+    """Its pictures ``(n, 3, 64, 64)``, and who is left out; None if there is no whole file."""
+    for unfinished in path.parent.glob("*.partial"):
+        with suppress(OSError):  # another process may delete it, or the folder is read-only
+            if time.time() - unfinished.stat().st_mtime > ABANDONED:  # its process was killed
+                unfinished.unlink()
+    if not path.exists():
+        return None
+    try:
+        images = np.lib.format.open_memmap(path, mode="c")
+        reasons = json.loads(path.with_suffix(".json").read_text())
+        skipped = [(str(name), str(why)) for name, why in reasons]
+        return images[: len(images) - len(skipped)], skipped
+    except (OSError, ValueError, TypeError) as error:
+        warnings.warn(f"{path} is damaged ({error}) and is made anew.", stacklevel=3)
+        return None
+
+
+def _build(
+    path: Path, names: Sequence[str], read: Read, workers: int | None, progress: bool
+) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    """Make and open the file of pictures, and beside it a JSON file of who is left out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    skipped: list[tuple[str, str]] = []
+    shape = {"descr": "|u1", "fortran_order": False, "shape": (len(names), *SHAPE)}
+    with (
+        _named_when_whole(path) as file,
+        ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool,
+        tqdm(total=len(names), unit=" pictures", desc="CelebA", disable=not progress) as bar,
+    ):
+        np.lib.format.write_array_header_1_0(file, shape)
+        for start in range(0, len(names), CHUNK):
+            chunk = names[start : start + CHUNK]
+            for name, made in zip(chunk, pool.map(partial(_face, read), chunk), strict=True):
+                if isinstance(made, str):
+                    skipped.append((name, made))
+                else:
+                    file.write(made.tobytes())
+            some = (
+                f"{len(skipped)} of {len(names):,} pictures cannot be read: {dict(skipped[:3])}"
+            )
+            if len(skipped) > MOST_SKIPPED * len(names):
+                raise ValueError(f"{some} … Download or unpack the pictures again.")
+            bar.update(len(chunk))
+        file.write(bytes(len(skipped) * math.prod(SHAPE)))  # rows that are not used
+        with _named_when_whole(path.with_suffix(".json")) as reasons:
+            reasons.write(json.dumps(skipped).encode())
+    if skipped:
+        warnings.warn(f"{some} … They are left out; see .skipped.", stacklevel=3)
+    return np.lib.format.open_memmap(path, mode="c")[: len(names) - len(skipped)], skipped
+
+
+@contextmanager
+def _named_when_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, under a name of its own until the block ends without an error."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}-{time.time_ns()}.partial")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # a name must not survive a power cut without its bytes
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

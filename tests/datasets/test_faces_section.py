@@ -26,7 +26,8 @@ def run_section(root: str) -> tuple[dict, list]:
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_the_section_runs_on_a_copy(tmp_path, capsys, zipped):
-    files.write_celeba(tmp_path, 120, zipped=zipped)
+    files.write_tables(tmp_path, 120)
+    (files.write_zip if zipped else files.write_folder)(tmp_path, files.pictures_of(120))
     space, figures = run_section(str(tmp_path))
     assert len(figures) == 2
     assert set(space["faces"]) == {"train", "test"} and len(space["judges"]) >= 4
