@@ -2,8 +2,7 @@
 
 A question sets factors, do(factors), to a permutation of the held-out rows' own values, so
 that only values are asked about that really occur. The world says what would have been. The
-answer is compared with it twice: as the model's latents, and as a ruler reads the factors off
-the decoded picture.
+model's answer is compared with it twice: its latents, and what a ruler reads off its picture.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,15 +27,11 @@ __all__ = ["Examination", "Score", "alignment", "compositions", "examine", "perm
 
 
 class Score(NamedTuple):
-    """One number.
+    """One number of a results table."""
 
-    ``cause`` is what was set ("a+b" for two factors, "" for none), ``factor`` the factor
-    that was scored ("" where the score is of no single one).
-    """
-
-    cause: str
+    cause: str  # what was set: "" for nothing, "a+b" for two factors
     measure: str
-    factor: str
+    factor: str  # which one was scored; "" for none in particular
     value: float
 
 
@@ -43,10 +39,13 @@ class Answer(NamedTuple):
     """A question do(names), its true answer, and the model's, latent and read off pictures."""
 
     names: Sequence[str]
-    cause: str
     truth: Tensor
     found: Decoded
     drawn: Tensor
+
+    def score(self, measure: str, factor: str, value: float | Tensor) -> Score:
+        """A row of the table about this answer."""
+        return Score("+".join(self.names), measure, factor, float(value))
 
 
 def permuted_values(
@@ -74,8 +73,7 @@ def compositions(model: FactorVAE, images: Tensor, cycles: int = 5) -> list[Scor
     """``composition k``: a pixel's mean change after k reconstructions of reconstructions."""
 
     def again(pictures):
-        pictures = torch.as_tensor(pictures, dtype=torch.float32)
-        return model.reconstruct(pictures).cpu().numpy()
+        return model.reconstruct(torch.as_tensor(pictures).float()).cpu().numpy()
 
     changes = composition(again, as_float(images).numpy(), cycles)
     return [Score("", f"composition {k}", "", c) for k, c in enumerate(changes, start=1)]
@@ -83,15 +81,12 @@ def compositions(model: FactorVAE, images: Tensor, cycles: int = 5) -> list[Scor
 
 @dataclass(frozen=True)
 class Examination:
-    """A model, the world that knows the truth, and the held-out rows both are asked about.
-
-    ``seed`` shuffles the values that questions set.
-    """
+    """A model, the world that knows the truth, and the held-out rows both are asked about."""
 
     model: FactorVAE
     world: StructuralWorld
     test: FactorDataset
-    seed: int = 0
+    seed: int = 0  # of the values that questions set
 
     @cached_property
     def before(self) -> Tensor:
@@ -99,31 +94,25 @@ class Examination:
         return self.world.measure(self.model.reconstruct(self.test.images).cpu())
 
     def set_causes(self, names: Sequence[str]) -> list[Score]:
-        """do(causes): the effects against the truth, in latents and in the picture.
-
-        ``psnr`` compares the pictures with the true ones; ``psnr copy`` is what returning
-        the input would get.
-        """
+        """do(causes): effects and pictures against the truth; ``psnr copy`` is the input's."""
         answer, graph = self.ask(names), self.test.graph
         pictures, truth = answer.found.images.cpu(), self.world.render(answer.truth)
         copied = psnr(truth, as_float(self.test.images))
-        scores = [
-            Score(answer.cause, "psnr", "", psnr(truth, pictures)),
-            Score(answer.cause, "psnr copy", "", copied),
-        ]
+        scores = [answer.score("psnr", "", psnr(truth, pictures))]
+        scores += [answer.score("psnr copy", "", copied)]
         for node in graph.affected(names):
             scores += self._as_drawn(answer, node)
             if node not in names:
                 i = graph.index(node)
-                latent = float(r2(answer.truth[:, i], answer.found.factors[:, i].cpu()))
-                scores.append(Score(answer.cause, "latent r2", node, latent))
+                latent = r2(answer.truth[:, i], answer.found.factors[:, i].cpu())
+                scores.append(answer.score("latent r2", node, latent))
         return [*scores, *self._drift(answer), *self._in_support(answer)]
 
     def set_effect(self, name: str) -> list[Score]:
         """do(effect): is it drawn as asked, while its causes stay where they are?"""
         answer = self.ask([name])
-        drawn = self._as_drawn(answer, name)
-        return [*drawn, *self._drift(answer), *self._in_support(answer)]
+        scores = self._as_drawn(answer, name)
+        return [*scores, *self._drift(answer), *self._in_support(answer)]
 
     def keep_noise(self, names: Sequence[str]) -> list[Score]:
         """``noise kept``: MAE of the counterfactual ÷ MAE of the intervention, by effect."""
@@ -134,7 +123,7 @@ class Examination:
             if node not in names:
                 i = [self.test.graph.index(node)]
                 ratio = noise_kept_ratio(answer.truth[:, i], own[:, i], new[:, i])[0]
-                scores.append(Score(answer.cause, "noise kept", node, float(ratio)))
+                scores.append(answer.score("noise kept", node, ratio))
         return scores
 
     def ask(self, names: Sequence[str]) -> Answer:
@@ -142,9 +131,7 @@ class Examination:
         do = permuted_values(self.test, names, self.seed)
         truth = self.world.counterfactual(self.test.factors, do)
         found = self.model.counterfactual(self.test.images, do)
-        return Answer(
-            names, "+".join(names), truth, found, self.world.measure(found.images.cpu())
-        )
+        return Answer(names, truth, found, self.world.measure(found.images.cpu()))
 
     def _as_drawn(self, answer: Answer, node: str) -> list[Score]:
         """``image r2`` of a factor as read off the decoded pictures, and ``missing``.
@@ -158,10 +145,8 @@ class Examination:
         asked, drawn = answer.truth[rows, i], answer.drawn[rows, i]
         missing = torch.isnan(drawn)
         drawn = torch.where(missing, asked.mean(), drawn)
-        return [
-            Score(answer.cause, "image r2", node, float(r2(asked, drawn))),
-            Score(answer.cause, "missing", node, float(missing.float().mean())),
-        ]
+        score = answer.score("image r2", node, r2(asked, drawn))
+        return [score, answer.score("missing", node, missing.float().mean())]
 
     def _drift(
         self, answer: Answer, measure: str = "drift", part: Tensor | slice = slice(None)
@@ -173,26 +158,23 @@ class Examination:
         """
         own, truth = self.test.factors[part], answer.truth[part]
         rows = self.world.in_frame(truth) & self.world.in_frame(own)
-        nodes, reach = self.test.graph.nodes, self.test.graph.affected(answer.names)
-        i = [k for k, node in enumerate(nodes) if node not in reach]
-        if not i:
-            return []
-        before, after = (read[part][rows][:, i] for read in (self.before, answer.drawn))
-        change = drift(before, after, own.std(0)[i])
-        return [
-            Score(answer.cause, measure, nodes[k], float(c))
-            for k, c in zip(i, change, strict=True)
-        ]
+        before, after = (read[part][rows] for read in (self.before, answer.drawn))
+        scores, reach = [], self.test.graph.affected(answer.names)
+        for i, node in enumerate(self.test.graph.nodes):
+            if node not in reach:
+                change = drift(before[:, [i]], after[:, [i]], own[:, [i]].std(0))[0]
+                scores.append(answer.score(measure, node, change))
+        return scores
 
     def _in_support(self, answer: Answer) -> list[Score]:
-        """The drift over rows whose asked value could have come about from its causes.
+        """``in support``: the rows whose asked value its causes allow; and the drift there.
 
-        Only for a single effect with noise of its own; no scores for other questions.
+        For a single effect with noise of its own. Other questions have no such scores.
         """
         if len(answer.names) > 1 or answer.names[0] not in self.world.noisy:
             return []
         near = self.world.in_support(answer.truth, answer.names[0])
-        share = Score(answer.cause, "in support", "", float(near.float().mean()))
+        share = answer.score("in support", "", near.float().mean())
         return [share, *self._drift(answer, "in support drift", near)]
 
 
