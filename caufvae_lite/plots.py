@@ -1,12 +1,12 @@
-"""The figures: one function each, one colour a role, everywhere the same.
+"""The figures of the lessons: one function each, and one colour for each role.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart.
+The colours are Okabe and Ito's, which colour-blind readers can tell apart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
@@ -16,6 +16,12 @@ from numpy.typing import ArrayLike
 
 if TYPE_CHECKING:
     from caufvae_lite.graph import CausalGraph
+
+__all__ = [
+    "COLOURS", "bars", "causal_graph", "curves", "densities", "difference", "distributions",
+    "graph_and_matrices", "loss_curves", "matrices", "moving_mass", "panels_in_a_row",
+    "picture_rows", "spread", "timings", "truth_scatter",
+]  # fmt: skip
 
 COLOURS = {
     "data": "#000000",
@@ -28,14 +34,21 @@ COLOURS = {
 }
 
 
+def panels_in_a_row(
+    n: int, width: float, height: float, **options: Any
+) -> tuple[Figure, np.ndarray]:
+    """A figure and its ``(n,)`` axes, each so many inches wide and high."""
+    figure = Figure(figsize=(width * n, height), layout="constrained")
+    return figure, figure.subplots(1, n, squeeze=False, **options)[0]
+
+
 def loss_curves(
     train: Sequence[Mapping[str, float]],
     validation: Sequence[Mapping[str, float]],
     best_epoch: int,
 ) -> Figure:
     """The weighted terms of the loss over the epochs; lines train, dashes held out."""
-    figure = Figure(figsize=(9, 2.6), layout="constrained")
-    axes = figure.subplots(1, 4)
+    figure, axes = panels_in_a_row(4, 9 / 4, 2.6)
     epochs = np.arange(1, len(train) + 1)
     terms = ("reconstruction", "kl", "supervision", "label_likelihood")
     for ax, term in zip(axes, terms, strict=True):
@@ -78,10 +91,10 @@ def difference(image: ArrayLike, truth: ArrayLike) -> np.ndarray:
 def truth_scatter(
     truth: ArrayLike, found: ArrayLike, names: Sequence[str], units: Mapping[str, str]
 ) -> Figure:
-    """One panel a factor: the truth across, what was found up, the diagonal in green."""
+    """For each factor a panel: the truth across, what was found up, the diagonal in green."""
     t, f = np.asarray(truth), np.asarray(found)
-    figure = Figure(figsize=(2.5 * len(names), 2.6), layout="constrained")
-    for i, (ax, name) in enumerate(zip(figure.subplots(1, len(names)), names, strict=True)):
+    figure, axes = panels_in_a_row(len(names), 2.5, 2.6)
+    for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
         ax.plot(t[:, i], f[:, i], ".", ms=2, color=COLOURS["factor"], rasterized=True)
         ends = [t[:, i].min(), t[:, i].max()]
         ax.plot(ends, ends, color=COLOURS["truth"], lw=1)
@@ -92,15 +105,14 @@ def truth_scatter(
 
 def causal_graph(graph: CausalGraph, do: Sequence[str] = ()) -> Figure:
     """The graph, causes above effects; an intervention cuts the edges into its node."""
-    figure = Figure(figsize=(5.5, 1.2 + 0.8 * len(graph.generations)), layout="constrained")
-    graph_panel(figure.subplots(), graph, do)
+    figure, (ax,) = panels_in_a_row(1, 5.5, 1.2 + 0.8 * len(graph.generations))
+    _graph_panel(ax, graph, do)
     return figure
 
 
-def graph_panel(
+def _graph_panel(
     ax: Axes, graph: CausalGraph, do: Sequence[str] = (), node_size: int = 2200
 ) -> None:
-    """Draw the graph into ``ax``; see `causal_graph`."""
     where = {
         node: ((k + 0.5) / len(generation) + (0.2 if lone else 0) * (-1) ** depth, -depth)
         for depth, generation in enumerate(graph.generations)
@@ -110,17 +122,12 @@ def graph_panel(
     colours = [COLOURS["intervention"] if n in do else COLOURS["factor"] for n in graph.nodes]
     kept = [e for e in graph.edges if e[1] not in do]
     cut = [e for e in graph.edges if e[1] in do]
-    size = {"node_size": node_size, "ax": ax}
-    nx.draw_networkx_nodes(
-        graph.digraph, where, nodelist=graph.nodes, node_color=colours, **size
-    )
-    nx.draw_networkx_edges(graph.digraph, where, edgelist=kept, **size)
-    if cut:
-        nx.draw_networkx_edges(
-            graph.digraph, where, cut, style="dotted", edge_color="0.7", **size
-        )
+    drawn, size = graph.digraph, {"node_size": node_size, "ax": ax}
+    nx.draw_networkx_nodes(drawn, where, graph.nodes, node_color=colours, **size)
+    nx.draw_networkx_edges(drawn, where, kept, **size)
+    nx.draw_networkx_edges(drawn, where, cut, style="dotted", edge_color="0.7", **size)
     names = {n: n.replace("_", "\n") for n in graph.nodes}
-    nx.draw_networkx_labels(graph.digraph, where, labels=names, font_size=8, ax=ax)
+    nx.draw_networkx_labels(drawn, where, names, font_size=8, ax=ax)
     ax.margins(0.25)
     ax.axis("off")
 
@@ -129,40 +136,35 @@ def graph_and_matrices(
     graph: CausalGraph, panels: Mapping[str, ArrayLike], names: Sequence[str]
 ) -> Figure:
     """A graph beside matrices whose rows and columns are its nodes."""
-    figure = Figure(figsize=(2.1 * (len(panels) + 1), 2.7), layout="constrained")
-    first, *axes = figure.subplots(1, len(panels) + 1)
-    graph_panel(first, graph, node_size=1100)
+    figure, (first, *axes) = panels_in_a_row(len(panels) + 1, 2.1, 2.7)
+    _graph_panel(first, graph, node_size=1100)
     for k, (ax, (title, values)) in enumerate(zip(axes, panels.items(), strict=True)):
         rows = names if k == 0 else ()
-        matrix_panel(ax, np.asarray(values, float), title, rows, names)
+        _matrix_panel(ax, np.asarray(values, float), title, rows, names)
     return figure
 
 
 def moving_mass(
     noise: ArrayLike, before: ArrayLike, factor: ArrayLike, after: ArrayLike, slabs: int = 10
 ) -> Figure:
-    """Probability on the move: density of the noise, the map, density of the factor.
+    """How a map moves probability: density of the noise, the map, density of the factor.
 
-    All ``(k,)``, along one grid of noise. Shades mark slabs of equal probability.
+    All are ``(k,)``, along one grid of noise. Shades mark slabs of equal probability.
     """
     e, p, z, q = (np.asarray(a, float) for a in (noise, before, factor, after))
     mass = np.concatenate([[0], np.cumsum(np.diff(e) * (p[1:] + p[:-1]) / 2)])
     slab = np.minimum((mass / mass[-1] * slabs).astype(int), slabs - 1)
-    figure = Figure(figsize=(9, 2.7), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = panels_in_a_row(3, 3, 2.7)
     top = 1.05 * max(p.max(), q.max())
     middle.plot(e, z, color=COLOURS["data"])
     middle.set(xlabel="noise ε", ylabel="factor z", title="z = f(ε)")
-    for ax, x, height, role, name in (
-        (left, e, p, "noise", "noise ε"),
-        (right, z, q, "factor", "factor z"),
-    ):
-        ax.plot(x, height, color=COLOURS[role])
+    for ax, x, height, name in ((left, e, p, "noise ε"), (right, z, q, "factor z")):
+        colour = COLOURS[name.split()[0]]
+        ax.plot(x, height, color=colour)
         ax.set(xlabel=name, ylabel="density", ylim=(0, top), title=f"density of the {name}")
         for k in range(slabs):
-            ax.fill_between(
-                x, height, where=slab == k, color=COLOURS[role], alpha=(0.25, 0.6)[k % 2], lw=0
-            )
+            shade = {"color": colour, "alpha": (0.25, 0.6)[k % 2], "lw": 0}
+            ax.fill_between(x, height, where=slab == k, **shade)
     return figure
 
 
@@ -171,8 +173,7 @@ def densities(
 ) -> Figure:
     """Two-dimensional densities side by side, each ``(k·k,)`` on the square of ``axis``."""
     a = np.asarray(axis, float)
-    figure = Figure(figsize=(2.4 * len(panels), 2.6), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure, axes = panels_in_a_row(len(panels), 2.4, 2.6)
     for ax, (title, values) in zip(axes, panels.items(), strict=True):
         density = np.asarray(values, float).reshape(len(a), len(a)).T
         ax.imshow(density, origin="lower", extent=(a[0], a[-1], a[0], a[-1]), cmap="Blues")
@@ -185,15 +186,14 @@ def densities(
 def matrices(
     panels: Mapping[str, ArrayLike], rows: Sequence[str] = (), columns: Sequence[str] = ()
 ) -> Figure:
-    """Matrices side by side, darker is larger in absolute value, numbers written in."""
-    figure = Figure(figsize=(2.4 * len(panels), 2.7), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    """Matrices side by side, darker where the absolute value is larger, numbers written in."""
+    figure, axes = panels_in_a_row(len(panels), 2.4, 2.7)
     for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        matrix_panel(ax, np.asarray(values, float), title, rows, columns)
+        _matrix_panel(ax, np.asarray(values, float), title, rows, columns)
     return figure
 
 
-def matrix_panel(
+def _matrix_panel(
     ax: Axes, matrix: np.ndarray, title: str, rows: Sequence[str], columns: Sequence[str]
 ) -> None:
     """One matrix with its entries written in; exact zeros stay white and empty."""
@@ -213,9 +213,8 @@ def matrix_panel(
 def timings(
     sizes: Sequence[int], seconds: Mapping[str, Sequence[float]], xlabel: str
 ) -> Figure:
-    """Milliseconds against size, both axes logarithmic, one line a method."""
-    figure = Figure(figsize=(5, 3), layout="constrained")
-    ax = figure.subplots()
+    """Milliseconds against size, both axes logarithmic, a line for each method."""
+    figure, (ax,) = panels_in_a_row(1, 5, 3)
     colours = ("posterior", "intervention", "prior", "noise", "factor")
     for (name, times), role in zip(seconds.items(), colours, strict=False):
         ax.plot(sizes, 1000 * np.asarray(times), "o-", ms=4, color=COLOURS[role], label=name)
@@ -228,8 +227,7 @@ def timings(
 
 def distributions(samples: Mapping[str, ArrayLike], xlabel: str) -> Figure:
     """Histograms over each other: the first two are the world's, the third a model's."""
-    figure = Figure(figsize=(5.5, 2.8), layout="constrained")
-    ax = figure.subplots()
+    figure, (ax,) = panels_in_a_row(1, 5.5, 2.8)
     values = {name: np.asarray(x, float) for name, x in samples.items()}
     low, high = np.quantile(np.concatenate(list(values.values())), (0.001, 0.999))
     bins = np.linspace(low, high, 50)
@@ -249,9 +247,8 @@ def bars(
     roles: Sequence[str] = ("data", "truth", "intervention"),
     limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Numbers by name, groups side by side: ``{group: (d,)}``, one role a group."""
-    figure = Figure(figsize=(1.1 * len(names) + 1, 2.6), layout="constrained")
-    ax = figure.subplots()
+    """Numbers by name, groups side by side: ``{group: (d,)}``, a role for each group."""
+    figure, (ax,) = panels_in_a_row(1, 1.1 * len(names) + 1, 2.6)
     width = 0.84 / len(groups)
     for k, ((label, values), role) in enumerate(zip(groups.items(), roles, strict=False)):
         where = np.arange(len(names)) + width * (k - (len(groups) - 1) / 2)
@@ -265,8 +262,7 @@ def bars(
 
 def spread(answers: ArrayLike, truth: float, xlabel: str) -> Figure:
     """Draws of one answer as a histogram, and the truth as a line."""
-    figure = Figure(figsize=(4.5, 2.4), layout="constrained")
-    ax = figure.subplots()
+    figure, (ax,) = panels_in_a_row(1, 4.5, 2.4)
     ax.hist(np.asarray(answers), 20, color=COLOURS["posterior"], alpha=0.6, label="answers")
     ax.axvline(float(truth), color=COLOURS["truth"], lw=2, label="truth")
     ax.set(xlabel=xlabel, ylabel="draws")
@@ -281,9 +277,8 @@ def curves(
     ylabel: str,
     law: ArrayLike | None = None,
 ) -> Figure:
-    """Lines over one axis, told apart by colour and stroke; ``law``, broad, under them."""
-    figure = Figure(figsize=(6.5, 2.8), layout="constrained")
-    ax = figure.subplots()
+    """Lines over one axis, told apart by colour and stroke, over a broad one for ``law``."""
+    figure, (ax,) = panels_in_a_row(1, 6.5, 2.8)
     if law is not None:
         ax.plot(x, law, color=COLOURS["truth"], lw=5, alpha=0.5, label="the law")
     styles = (("noise", ":"), ("prior", "--"), ("posterior", "-"), ("intervention", "-."))
@@ -291,52 +286,4 @@ def curves(
         ax.plot(x, y, stroke, lw=2, color=COLOURS[role], label=name)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(loc="outside right upper", frameon=False)  # no line runs under it
-    return figure
-
-
-def clouds(
-    panels: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    xlabel: str,
-    ylabel: str,
-    law: tuple[ArrayLike, ArrayLike] | None = None,
-) -> Figure:
-    """Points ``(x, y)`` in panels that share their axes, the law's curve in green."""
-    figure = Figure(figsize=(2.8 * len(panels), 2.6), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-    for ax, (title, (x, y)) in zip(axes, panels.items(), strict=True):
-        ax.plot(x, y, ".", ms=2, color=COLOURS["factor"], rasterized=True)
-        if law is not None:
-            ax.plot(*law, color=COLOURS["truth"], lw=2)
-        ax.set(title=title, xlabel=xlabel)
-    axes[0].set_ylabel(ylabel)
-    return figure
-
-
-def scores(
-    table: Mapping[str, Mapping[str, tuple[float, float]]],
-    floors: Mapping[str, float] | None = None,
-) -> Figure:
-    """``{model: {score: (mean, half interval)}}`` as dots with intervals, a panel a score.
-
-    A mean below its panel's floor is drawn as an arrow at the floor, with its number.
-    """
-    models, columns = list(table), list(next(iter(table.values())))
-    figure = Figure(figsize=(10, 0.8 + 0.27 * len(models)), layout="constrained")
-    axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
-    for ax, column in zip(axes, columns, strict=True):
-        floor = (floors or {}).get(column, -np.inf)
-        for y, model in enumerate(models):
-            mean, half = table[model][column]
-            if mean < floor:
-                ax.plot(floor, y, "<", color=COLOURS["intervention"])
-                ax.annotate(f"{mean:.1f}", (floor, y), (6, -3), textcoords="offset points")
-            else:
-                ax.errorbar(mean, y, xerr=half, fmt="o", ms=4, color=COLOURS["posterior"])
-        first = table[models[0]][column][0]
-        ax.axvline(first, color=COLOURS["truth"], lw=1, zorder=0)
-        ax.set(title=column, yticks=range(len(models)))
-        ax.grid(axis="y", color="0.93")
-        ax.margins(x=0.12)
-    axes[0].set_yticks(range(len(models)), models)
-    axes[0].invert_yaxis()
     return figure

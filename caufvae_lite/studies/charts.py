@@ -1,4 +1,4 @@
-"""Figures of tables: scores with intervals, and how a graph was chosen."""
+"""The figures of the studies: scores with intervals, and how a graph was chosen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from caufvae_lite.plots import COLOURS
+from caufvae_lite.plots import COLOURS, panels_in_a_row
+
+__all__ = ["choice", "clouds", "intervals", "paths", "ranking", "scores"]
 
 ROLES = ("posterior", "intervention", "truth", "prior", "noise")
 MARKERS = ("o", "s", "^", "D", "v")
@@ -65,17 +67,63 @@ def intervals(
     return figure
 
 
+def scores(
+    table: Mapping[str, Mapping[str, tuple[float, float]]],
+    floors: Mapping[str, float] | None = None,
+) -> Figure:
+    """``{model: {score: (mean, half interval)}}`` as dots with intervals, a panel a score.
+
+    A mean below its panel's floor is drawn as an arrow at the floor, with its number.
+    """
+    models, columns = list(table), list(next(iter(table.values())))
+    height = 0.8 + 0.27 * len(models)
+    figure, axes = panels_in_a_row(len(columns), 10 / len(columns), height, sharey=True)
+    for ax, column in zip(axes, columns, strict=True):
+        floor = (floors or {}).get(column, -np.inf)
+        for y, model in enumerate(models):
+            mean, half = table[model][column]
+            if mean < floor:
+                ax.plot(floor, y, "<", color=COLOURS["intervention"])
+                ax.annotate(f"{mean:.1f}", (floor, y), (6, -3), textcoords="offset points")
+            else:
+                ax.errorbar(mean, y, xerr=half, fmt="o", ms=4, color=COLOURS["posterior"])
+        first = table[models[0]][column][0]
+        ax.axvline(first, color=COLOURS["truth"], lw=1, zorder=0)
+        ax.set(title=column, yticks=range(len(models)))
+        ax.grid(axis="y", color="0.93")
+        ax.margins(x=0.12)
+    axes[0].set_yticks(range(len(models)), models)
+    axes[0].invert_yaxis()
+    return figure
+
+
+def clouds(
+    panels: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    xlabel: str,
+    ylabel: str,
+    law: tuple[ArrayLike, ArrayLike] | None = None,
+) -> Figure:
+    """Points ``(x, y)`` in panels that share their axes, the law's curve in green."""
+    figure, axes = panels_in_a_row(len(panels), 2.8, 2.6, sharex=True, sharey=True)
+    for ax, (title, (x, y)) in zip(axes, panels.items(), strict=True):
+        ax.plot(x, y, ".", ms=2, color=COLOURS["factor"], rasterized=True)
+        if law is not None:
+            ax.plot(*law, color=COLOURS["truth"], lw=2)
+        ax.set(title=title, xlabel=xlabel)
+    axes[0].set_ylabel(ylabel)
+    return figure
+
+
 def paths(
     prices: ArrayLike,
     lines: Mapping[str, Mapping[str, ArrayLike]],
     true: Mapping[str, Sequence[str]],
 ) -> Figure:
-    """Gates against a rising price, a panel an effect: ``{effect: {cause: (k,) gates}}``.
+    """Gates against a rising price, by effect: ``{effect: {cause: (k,) gates}}``.
 
     True causes are green, the others dashed and red.
     """
-    figure = Figure(figsize=(3.6 * len(lines), 2.7), layout="constrained")
-    axes = figure.subplots(1, len(lines), sharey=True, squeeze=False)[0]
+    figure, axes = panels_in_a_row(len(lines), 3.6, 2.7, sharey=True)
     for ax, (effect, gates) in zip(axes, lines.items(), strict=True):
         strokes = iter(("-", "-."))
         for cause, values in gates.items():
@@ -95,7 +143,7 @@ def choice(
     chosen: Mapping[str, int],
     critical: float,
 ) -> Figure:
-    """Held-out rows choose: each node's nested parent sets and how much worse they are.
+    """Each node's nested parent sets, and how much worse than the best held-out rows are.
 
     Args:
         candidates: ``{node: [(parents, log-likelihood, nats worse than the best, the same
@@ -133,8 +181,7 @@ def choice(
 def ranking(values: ArrayLike, right: Sequence[bool], ylabel: str) -> Figure:
     """Sorted scores as bars, the right ones in green."""
     heights = np.asarray(values, float)
-    figure = Figure(figsize=(6.5, 2.6), layout="constrained")
-    ax = figure.subplots()
+    figure, (ax,) = panels_in_a_row(1, 6.5, 2.6)
     for role, label, rows in (
         ("truth", "right", np.flatnonzero(right)),
         ("intervention", "wrong", np.flatnonzero(~np.asarray(right, bool))),

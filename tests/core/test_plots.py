@@ -31,11 +31,11 @@ FIGURES = {
     "timings": lambda: plots.timings([1, 10], {"a": [1e-3, 2e-3], "b": [1e-3, np.nan]}, "d"),
     "distributions": lambda: plots.distributions({k: GRID for k in "abc"}, "x"),
     "bars": lambda: plots.bars({"a": [1.0], "b": [-1.0]}, ["x_y"], limits=(-2, 2)),
-    "clouds": lambda: plots.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
+    "clouds": lambda: charts.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
     "spread": lambda: plots.spread(torch.zeros(5), 1.0, "x"),
     "curves": lambda: plots.curves(GRID, {"a": GRID, "b": GRID**2}, "x", "y"),
-    "scores": lambda: plots.scores({"m": {"a": (0.5, 0.1), "b": (np.nan, np.nan)}}),
-    "low scores": lambda: plots.scores({"m": {"a": (-5.0, 0.1)}}, floors={"a": -1}),
+    "scores": lambda: charts.scores({"m": {"a": (0.5, 0.1), "b": (np.nan, np.nan)}}),
+    "low scores": lambda: charts.scores({"m": {"a": (-5.0, 0.1)}}, floors={"a": -1}),
     "mechanism": lambda: plots.curves(GRID, {k: GRID for k in "abcd"}, "x", "y", law=GRID),
     "pictures": lambda: plots.picture_rows({"r": np.zeros((2, 3, 8, 8))}, ["one", "two"]),
     "intervals": lambda: charts.intervals(
@@ -78,7 +78,7 @@ def test_slabs_of_moving_mass_hold_equal_shares():
 
 
 def test_a_mean_below_the_floor_is_written_out():
-    figure = plots.scores({"m": {"a": (-5.2, 0.1)}}, floors={"a": -1})
+    figure = charts.scores({"m": {"a": (-5.2, 0.1)}}, floors={"a": -1})
     assert [t.get_text() for t in figure.axes[0].texts] == ["-5.2"]
 
 
