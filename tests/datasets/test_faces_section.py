@@ -24,10 +24,10 @@ def run_section(root: str) -> tuple[dict, list]:
     return space, figures
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-def test_the_section_runs_on_a_copy(tmp_path, capsys, zipped):
+@pytest.mark.parametrize("write", [files.write_folder, files.write_zip])
+def test_the_section_runs_on_a_copy(tmp_path, capsys, write):
     files.write_tables(tmp_path, 120)
-    (files.write_zip if zipped else files.write_folder)(tmp_path, files.pictures_of(120))
+    write(tmp_path, files.pictures_of(120))
     space, figures = run_section(str(tmp_path))
     assert len(figures) == 2
     assert set(space["faces"]) == {"train", "test"} and len(space["judges"]) >= 4

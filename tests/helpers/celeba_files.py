@@ -18,10 +18,9 @@ HEADER = (
     "Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open "
     "Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline "
     "Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat "
-    "Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young"
+    "Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young "
 )
 ATTRIBUTES = HEADER.split()
-SIZE = (178, 218)
 
 
 def names_of(n: int) -> list[str]:
@@ -33,23 +32,21 @@ def labels_of(n: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 2, (n, 40))
 
 
-def jpeg(labels: np.ndarray, seed: int, size: tuple[int, int] = SIZE, mode="RGB") -> bytes:
+def jpeg(labels: np.ndarray, seed: int, size: tuple[int, int] = (178, 218)) -> bytes:
     """A drawn face as the bytes of a JPEG."""
-    rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    blocks = np.random.default_rng(seed).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     picture = Image.fromarray(blocks).resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(picture)
     draw.ellipse((50, 60, 128, 165), fill=(230, 190, 160))
     bend = (0, 180) if labels[ATTRIBUTES.index("Smiling")] else (180, 360)
     draw.arc((70, 125, 108, 150), *bend, fill=(160, 30, 40), width=5)
     file = io.BytesIO()
-    picture.convert(mode).save(file, "JPEG", quality=92)
+    picture.save(file, "JPEG", quality=92)
     return file.getvalue()
 
 
 def pictures_of(n: int) -> dict[str, bytes]:
-    labels = labels_of(n)
-    return {name: jpeg(labels[k], k) for k, name in enumerate(names_of(n))}
+    return {name: jpeg(labels_of(n)[k], k) for k, name in enumerate(names_of(n))}
 
 
 def write_tables(root: Path, n: int, partition: np.ndarray | None = None) -> None:
@@ -59,7 +56,7 @@ def write_tables(root: Path, n: int, partition: np.ndarray | None = None) -> Non
         partition = np.repeat([0, 1, 2], [n - 2 * (n // 5), n // 5, n // 5])
     labels = dict(zip(names_of(n), 2 * labels_of(n) - 1, strict=True))
     rows = [f"{name} " + " ".join(f"{v:2d}" for v in row) for name, row in labels.items()]
-    (root / "list_attr_celeba.txt").write_text("\n".join([str(n), f"{HEADER} ", *rows, ""]))
+    (root / "list_attr_celeba.txt").write_text("\n".join([str(n), HEADER, *rows, ""]))
     rows = [f"{name} {part}\n" for name, part in zip(labels, partition, strict=True)]
     (root / "list_eval_partition.txt").write_text("".join(rows))
 
@@ -70,9 +67,7 @@ def write_folder(root: Path, pictures: dict[str, bytes]) -> None:
         (root / "img_align_celeba" / name).write_bytes(data)
 
 
-def write_zip(
-    root: Path, pictures: dict[str, bytes], inside: str = "img_align_celeba/"
-) -> None:
+def write_zip(root: Path, pictures: dict[str, bytes], inside="img_align_celeba/") -> None:
     with zipfile.ZipFile(root / "img_align_celeba.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in pictures.items():
             archive.writestr(inside + name, data)
