@@ -6,7 +6,7 @@ are stored in ``data/results/<study>.csv``, and the file ``studies/<study>.py`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,11 @@ import pandas as pd
 from caufvae_lite.checkpoints import data_folder
 from caufvae_lite.studies.results import Key, digest_of, done, rows_of
 from caufvae_lite.worlds.examination import Score
+
+
+def seed_by_seed(world: str, models: Callable[[], Iterable[str]]):
+    """`Study.keys` of a study with one world: all models for the first seed, then the next."""
+    return lambda seeds: [(model, world, seed) for seed in seeds for model in models()]
 
 
 @dataclass(frozen=True)

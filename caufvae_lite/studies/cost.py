@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from caufvae_lite.studies import scoreboard
-from caufvae_lite.studies.base import Study
+from caufvae_lite.studies.base import Study, seed_by_seed
 from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.worlds.examination import Score
 
@@ -24,11 +23,6 @@ __all__ = ["IDLE", "STUDY", "WORLD"]
 
 WORLD = "pendulum-noisy-32"
 IDLE = "libraries and pictures"
-
-
-def keys(seeds: Sequence[int]) -> list[Key]:
-    """One run a model and seed."""
-    return [(model, WORLD, seed) for seed in seeds for model in (IDLE, *scoreboard.RECIPES)]
 
 
 def configuration(key: Key) -> dict[str, Any]:
@@ -66,4 +60,6 @@ def measure(name: str, seed: int) -> None:
     print(json.dumps({"scores": scores, "circumstances": circumstances}))
 
 
-STUDY = Study("cost", keys, configuration, compute, seeds=1)
+STUDY = Study(
+    "cost", seed_by_seed(WORLD, lambda: [IDLE, *scoreboard.RECIPES]), configuration, compute, 1
+)

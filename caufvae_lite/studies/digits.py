@@ -28,7 +28,6 @@ settings were chosen on them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -54,7 +53,7 @@ from caufvae_lite.datasets.digits import (
 from caufvae_lite.datasets.digits import NOISE as INK_NOISE
 from caufvae_lite.interventions import Decoded
 from caufvae_lite.metrics import drift, r2
-from caufvae_lite.studies.base import Study
+from caufvae_lite.studies.base import Study, seed_by_seed
 from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.training import fit
 from caufvae_lite.worlds.examination import (
@@ -90,11 +89,6 @@ def configuration(key: Key) -> dict[str, Any]:
         "epochs": EPOCHS, "batch_size": BATCH_SIZE, "inkings": INKINGS,
         "law": (STEEPNESS, MIDDLE, INK_NOISE), "grey": (DARKEST, BRIGHTEST),
     }  # fmt: skip
-
-
-def keys(seeds: Sequence[int]) -> list[Key]:
-    """All models seed by seed, so that a table that was stopped is still a fair one."""
-    return [(model, WORLD, seed) for seed in seeds for model in MODELS]
 
 
 @lru_cache(maxsize=1)
@@ -272,4 +266,4 @@ def _white(images: Tensor) -> NDArray:
     return (as_float(images).flatten(1) / grey[:, None]).clamp(max=1.0).numpy()
 
 
-STUDY = Study("digits", keys, configuration, compute)
+STUDY = Study("digits", seed_by_seed(WORLD, lambda: MODELS), configuration, compute)

@@ -19,7 +19,6 @@ components of the pixels, and the accuracy of Bayes' rule, which knows the law o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +37,7 @@ from caufvae_lite.flow import CausalFlow
 from caufvae_lite.metrics import group_accuracy
 from caufvae_lite.randomness import keyed_generator
 from caufvae_lite.studies import core, scoreboard
-from caufvae_lite.studies.base import Study
+from caufvae_lite.studies.base import Study, seed_by_seed
 from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.worlds import Pendulum, StructuralWorld
 from caufvae_lite.worlds.examination import Score, permuted_values
@@ -247,10 +246,9 @@ def bayes(parts: dict[str, Scenes]) -> list[Score]:
 # -------------------------------------------------------------------------- the study
 
 
-def keys(seeds: Sequence[int]) -> list[Key]:
-    """References and models, seed by seed."""
-    names = (*REFERENCES, BAYES, *scoreboard.RECIPES)
-    return [(name, WORLD, seed) for seed in seeds for name in names]
+def representations() -> list[str]:
+    """The references and the models of the scoreboard."""
+    return [*REFERENCES, BAYES, *scoreboard.RECIPES]
 
 
 def configuration(key: Key) -> dict[str, Any]:
@@ -283,4 +281,4 @@ def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
     return questions(codes, parts, seed), circumstances
 
 
-STUDY = Study("downstream", keys, configuration, compute)
+STUDY = Study("downstream", seed_by_seed(WORLD, representations), configuration, compute)

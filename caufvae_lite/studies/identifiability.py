@@ -12,7 +12,7 @@ live on the noisy pendulum, where abduction has something to find.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.history import History
 from caufvae_lite.metrics import drift, r2
 from caufvae_lite.studies import core
-from caufvae_lite.studies.base import Study
+from caufvae_lite.studies.base import Study, seed_by_seed
 from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.training import fit
 from caufvae_lite.vae import Terms
@@ -249,9 +249,4 @@ def configuration(key: Key) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def keys(seeds: Sequence[int]) -> list[Key]:
-    """All variants, seed by seed."""
-    return [(name, WORLD, seed) for seed in seeds for name in VARIANTS]
-
-
-STUDY = Study("identifiability", keys, configuration, compute)
+STUDY = Study("identifiability", seed_by_seed(WORLD, lambda: VARIANTS), configuration, compute)

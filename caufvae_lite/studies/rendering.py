@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,6 @@ from caufvae_lite.studies.results import mean_and_interval, tied_with_best
 __all__ = ["CAUSAL", "COST", "REPRESENTATION", "Column", "in_world", "markdown", "values_of"]
 
 ENOUGH = 5  # seeds, to say who is best
-Reduce = Callable[[pd.Series], float]
 
 
 @dataclass(frozen=True)
@@ -37,51 +35,46 @@ class Column:
     margin: float = 0.01
 
 
-def undisturbed(run: pd.DataFrame, measure: str, reduce: Reduce = pd.Series.mean) -> float:
-    """One number of a measure's values over factors, where nothing was set."""
-    return reduce(run["value"][(run["measure"] == measure) & (run["cause"] == "")])
+def _with_nothing_set(run: pd.DataFrame, measure: str) -> pd.Series:
+    """A measure's values over factors, where nothing was set."""
+    return run["value"][(run["measure"] == measure) & (run["cause"] == "")]
 
 
-def after_one_do(run: pd.DataFrame, measure: str, reduce: Reduce) -> float:
-    """One number of a measure's values over the questions that set one cause, and it alone.
+def _after_one_do(run: pd.DataFrame, measure: str) -> pd.Series:
+    """A measure's values over the questions that set one cause, and it alone.
 
     A cause is a factor that has effects, so whatever ``latent r2`` was asked about. The
     factor that was set is not counted among its own effects.
     """
     causes = run["cause"][(run["measure"] == "latent r2") & run["cause"].isin(run["factor"])]
     asked = run["cause"].isin(causes) & (run["factor"] != run["cause"])
-    return reduce(run["value"][asked & (run["measure"] == measure)])
+    return run["value"][asked & (run["measure"] == measure)]
 
 
-_min, _max = pd.Series.min, pd.Series.max
+def mean(measure: str) -> Callable[[pd.DataFrame], float]:
+    """The mean over factors, where nothing was set."""
+    return lambda run: _with_nothing_set(run, measure).mean()
+
+
 CAUSAL = (
-    Column("factors, worst R²", partial(undisturbed, measure="r2", reduce=_min)),
-    Column(
-        "do(), worst R² in latents", partial(after_one_do, measure="latent r2", reduce=_min)
-    ),
-    Column("do(), worst R² as drawn", partial(after_one_do, measure="image r2", reduce=_min)),
-    Column(
-        "what-if picture, dB",
-        partial(after_one_do, measure="psnr", reduce=_min),
-        digits=1,
-        margin=1.0,
-    ),
-    Column(
-        "leakage, sd", partial(after_one_do, measure="drift", reduce=_max), False, margin=0.02
-    ),
+    Column("factors, worst R²", lambda run: _with_nothing_set(run, "r2").min()),
+    Column("do(), worst R² in latents", lambda run: _after_one_do(run, "latent r2").min()),
+    Column("do(), worst R² as drawn", lambda run: _after_one_do(run, "image r2").min()),
+    Column("what-if picture, dB", lambda run: _after_one_do(run, "psnr").min(), True, 1, 1.0),
+    Column("leakage, sd", lambda run: _after_one_do(run, "drift").max(), False, 3, 0.02),
 )
 REPRESENTATION = (
-    Column("MCC", partial(undisturbed, measure="mcc")),
-    Column("DCI: D", partial(undisturbed, measure="dci disentanglement")),
-    Column("C", partial(undisturbed, measure="dci completeness")),
-    Column("I", partial(undisturbed, measure="dci informativeness")),
-    Column("MIC", partial(undisturbed, measure="mic")),
-    Column("TIC", partial(undisturbed, measure="tic")),
+    Column("MCC", mean("mcc")),
+    Column("DCI: D", mean("dci disentanglement")),
+    Column("C", mean("dci completeness")),
+    Column("I", mean("dci informativeness")),
+    Column("MIC", mean("mic")),
+    Column("TIC", mean("tic")),
 )
 COST = (
-    Column("seconds an epoch", partial(undisturbed, measure="seconds an epoch"), None, 1),
-    Column("parameters", partial(undisturbed, measure="parameters"), None, 0),
-    Column("peak memory, MB", partial(undisturbed, measure="peak memory"), None, 0),
+    Column("seconds an epoch", mean("seconds an epoch"), None, 1),
+    Column("parameters", mean("parameters"), None, 0),
+    Column("peak memory, MB", mean("peak memory"), None, 0),
 )
 
 

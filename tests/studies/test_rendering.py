@@ -1,17 +1,15 @@
 """Tables for readers: what is bold, what is missing, what is only a cost."""
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from caufvae_lite.studies import rendering, results, scoreboard
-from caufvae_lite.studies.rendering import Column, undisturbed
+from caufvae_lite.studies.rendering import Column, mean
 
-SCORE = Column("score", partial(undisturbed, measure="score"))
-LEAK = Column("leak", partial(undisturbed, measure="leak"), higher=False, digits=1)
-COST = Column("cost", partial(undisturbed, measure="seconds"), higher=None, digits=0)
+SCORE = Column("score", mean("score"))
+LEAK = Column("leak", mean("leak"), higher=False, digits=1)
+COST = Column("cost", mean("seconds"), higher=None, digits=0)
 
 
 def rows_of(runs):
