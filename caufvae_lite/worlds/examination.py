@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
     found: Decoded
     drawn: Tensor
 
-    def score(self, measure: str, factor: str, value: float | Tensor) -> Score:
+    def score(self, measure: str, factor: str, value: Any) -> Score:
         """A row of the table about this answer."""
         return Score("+".join(self.names), measure, factor, float(value))
 
