@@ -214,14 +214,14 @@ def test_ruler_reads_what_was_drawn(size, lawful):
     assert scores.min() >= 0.998, dict(zip(NAMES, scores, strict=True))
 
 
-def test_a_sun_that_the_frame_cuts_is_placed_within_half_a_pixel():
+def test_a_sun_that_the_frame_cuts_is_placed_within_a_tenth_of_a_pixel():
     world = Pendulum()
     light = torch.cat([torch.linspace(54, 56, 20), torch.linspace(125, 132, 20)])
     rest = torch.tensor([[0.0, 5.0, 10.0]]).expand(40, 3)
     factors = torch.cat([rest[:, :1], light[:, None], rest[:, 1:]], 1)
     found = world.measure(world.render(factors))[:, LIGHT]
     sun_x, found_x = (10 + 10 / np.tan(np.radians(a.numpy())) for a in (light, found))
-    np.testing.assert_allclose(found_x, sun_x, atol=0.5 * 20 / 64)
+    np.testing.assert_allclose(found_x, sun_x, atol=0.1 * 20 / 64)
 
 
 def test_a_missing_shadow_has_no_length_and_no_place():
