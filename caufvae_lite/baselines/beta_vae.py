@@ -1,7 +1,7 @@
 """β-VAE: a VAE whose KL weighs β (Higgins et al. 2017).
 
 Published: reconstruction + β · KL, with β > 1 for more independent latents. The same here,
-matched to factors as `VAE` is. On our board the search chooses β, and chose 0.25: less
+matched to factors as `VAE` is. On our scoreboard the search chooses β, and chose 0.25: less
 pressure towards independence served dependent factors a little better than more.
 """
 

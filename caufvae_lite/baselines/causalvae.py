@@ -8,7 +8,7 @@ losses KL(q(ε | x) ‖ N(0, I)), KL(q(z | x) ‖ N(u, I)), l_u = ‖u − Aᵀu
 attention layer, to the decoder, adds a third KL for it, and holds the posterior's variance
 at 1; we follow the paper's equations, with l_u linear.)
 
-Changed here: A and the masks use the true graph's edges, as all models on our board are
+Changed here: A and the masks use the true graph's edges, as all models on our scoreboard are
 given it (the published code starts from a super-graph and penalises cycles); one dimension
 a factor and one decoder, which reads z, instead of four of each. Under do() a descendant
 keeps its residual z_i − g_i, so that doing nothing changes nothing, and every generation is

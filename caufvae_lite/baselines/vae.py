@@ -2,7 +2,7 @@
 
 Published: q(z | x) Gaussian, z ~ N(0, I). The same here, on the encoder and decoder that
 all models share. A VAE does not know which latent is which factor, so after training each
-factor is *matched* to one latent on the few labelled rows there are (100 on our board), by
+factor is *matched* to one latent on the few labelled rows there are (100 on our scoreboard), by
 the assignment with the largest correlations, and read off it by a least-squares
 line. Its do() sets the matched latent; nothing propagates, for it knows no causes.
 """

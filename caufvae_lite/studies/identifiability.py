@@ -224,9 +224,8 @@ def _refitted(found: Tensor, test: FactorDataset) -> list[Score]:
     """
     inputs = np.column_stack([found.numpy(), np.ones(len(found))])
     solution = np.linalg.lstsq(inputs, test.factors.numpy(), rcond=None)[0]
-    scores = np.atleast_1d(r2(test.factors, inputs @ solution))
-    pairs = zip(test.graph.nodes, scores, strict=True)
-    return [Score("", "refit", node, float(score)) for node, score in pairs]
+    scores = np.atleast_1d(r2(test.factors, inputs @ solution)).tolist()
+    return [Score("", "refit", *pair) for pair in zip(test.graph.nodes, scores, strict=True)]
 
 
 def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:

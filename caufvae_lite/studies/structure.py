@@ -172,11 +172,10 @@ def find(method: str, factors: Tensor, super_graph: CausalGraph, seed: int) -> C
     """The graph that a method chooses from the edges of ``super_graph``."""
     if method == GATES:
         return discovery.find_graph(factors, super_graph, seed).graph
-    if method == CAM:
-        return cam(factors, super_graph)
-    if method == PC:
-        return pc(factors, super_graph)
-    raise ValueError(f"method must be {GATES!r}, {CAM!r} or {PC!r}, got {method!r}.")
+    rivals = {CAM: cam, PC: pc}
+    if method not in rivals:
+        raise ValueError(f"method must be one of {[GATES, *rivals]}, got {method!r}.")
+    return rivals[method](factors, super_graph)
 
 
 def any_order(
