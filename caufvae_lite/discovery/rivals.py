@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caufvae_lite.discovery.gates import standardised
+from caufvae_lite.discovery.held_out import standardised
 from caufvae_lite.graph import CausalGraph
 
 

@@ -19,7 +19,6 @@ from torch import Tensor
 from caufvae_lite import discovery
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import labelled_rows
-from caufvae_lite.discovery import gates
 from caufvae_lite.discovery.random_scm import RandomSCM
 from caufvae_lite.discovery.rivals import cam, pc
 from caufvae_lite.graph import CausalGraph
@@ -149,9 +148,9 @@ def configuration(key: Key) -> dict[str, Any]:
     """Every setting of one run."""
     return {
         "method": key[0], "case": key[1], "seed": key[2], "rows": ROWS, "noise": PENDULUM_NOISE,
-        "penalties": gates.PENALTIES, "starts": gates.STARTS,
-        "folds": gates.FOLDS, "steps": gates.STEPS, "level": gates.LEVEL,
-        "hidden": gates.HIDDEN, "log_scale": gates.LOG_SCALE,
+        "penalties": discovery.PENALTIES, "starts": discovery.STARTS,
+        "folds": discovery.FOLDS, "steps": discovery.STEPS, "level": discovery.LEVEL,
+        "hidden": discovery.HIDDEN, "log_scale": discovery.LOG_SCALE,
     }  # fmt: skip
 
 

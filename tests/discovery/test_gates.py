@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from caufvae_lite import CausalGraph
-from caufvae_lite.discovery import gates
-from caufvae_lite.discovery.gates import GatedFlow, choose_graph, find_graph, learn_gates
+from caufvae_lite.discovery import choose_graph, complete, find_graph, order_scores, search
+from caufvae_lite.discovery.gates import GatedFlow, learn_gates
+from caufvae_lite.discovery.held_out import folds, held_out_log_prob
 
 any_graph = st.from_type(CausalGraph)
 
@@ -42,7 +43,7 @@ def collider(n=500, seed=0):
     c = torch.sin(2 * a) * b + 0.3 * torch.randn(n, generator=g)
     nodes = ["a", "b", "c", "d"]
     graph = CausalGraph(nodes, [("a", "c"), ("b", "c")])
-    return torch.stack([a, b, c, d], -1), graph, gates.complete(["a", "b", "d", "c"], nodes)
+    return torch.stack([a, b, c, d], -1), graph, complete(["a", "b", "d", "c"], nodes)
 
 
 # ------------------------------------------------------------------------------- gates
@@ -118,10 +119,10 @@ def test_the_choice_is_the_sparsest_that_is_not_significantly_worse(found):
 def test_the_error_of_a_gap_is_nadeaus_and_bengios():
     """By hand: the folds' mean gaps, their standard deviation, times √(1/5 + 1/4)."""
     generator = torch.Generator().manual_seed(1)
-    scores, fold = torch.randn(3, 50, generator=generator), gates.folds(50, seed=2)
+    scores, fold = torch.randn(3, 50, generator=generator), folds(50, seed=2)
     scores[0] += 1
     scores[:, 7] = torch.nan  # a row that nobody may use
-    means, error = gates._differences(scores, fold)
+    means, error = search._means_and_errors(scores, fold)
     rows = [r for r in range(50) if r != 7]
     assert means[1] == pytest.approx(scores[1, rows].mean().item(), abs=1e-6)
     for k in (1, 2):
@@ -135,9 +136,9 @@ def test_the_error_of_a_gap_is_nadeaus_and_bengios():
 
 
 def test_folds_are_even_and_follow_the_seed():
-    fold = gates.folds(53, seed=0)
+    fold = folds(53, seed=0)
     assert sorted(torch.bincount(fold).tolist()) == [10, 10, 11, 11, 11]
-    assert not torch.equal(fold, gates.folds(53, seed=1))
+    assert not torch.equal(fold, folds(53, seed=1))
 
 
 def test_missing_labels_are_left_out_and_units_do_not_matter(found):
@@ -150,17 +151,17 @@ def test_missing_labels_are_left_out_and_units_do_not_matter(found):
 def test_a_row_without_the_node_is_not_scored():
     x, _, _ = collider(60)
     x[:7, 2] = torch.nan
-    scores = gates.held_out_log_prob(x, [(2, ()), (2, (0, 1))], steps=10)
+    scores = held_out_log_prob(x, [(2, ()), (2, (0, 1))], steps=10)
     assert torch.isnan(scores[:, :7]).all() and torch.isfinite(scores[:, 7:]).all()
 
 
 def test_held_out_rows_do_not_teach():
     """Without parents the score is that of a normal law fitted to the other folds."""
     x = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
-    score = gates.held_out_log_prob(x, [(0, ())])[0].mean()
+    score = held_out_log_prob(x, [(0, ())])[0].mean()
     assert abs(score + 0.5 * (math.log(2 * math.pi) + 1)) < 0.05
     x[3] = 30.0  # an outlier: if its own fold had learned from it, it would be likely
-    assert gates.held_out_log_prob(x, [(0, ())])[0][3] < -50
+    assert held_out_log_prob(x, [(0, ())])[0][3] < -50
 
 
 def test_no_edges_and_one_factor():
@@ -185,7 +186,7 @@ def test_errors_name_what_is_wrong(diamond):
 
 def test_the_scores_of_all_orders():
     x, _, _ = collider(100)
-    scores = gates.order_scores(x[:, :3], ["a", "b", "c"])
+    scores = order_scores(x[:, :3], ["a", "b", "c"])
     assert len(scores) == 6 and list(scores.values()) == sorted(scores.values(), reverse=True)
     with pytest.raises(ValueError, match="too many"):
-        gates.order_scores(torch.randn(50, 6), [f"x{i}" for i in range(6)])
+        order_scores(torch.randn(50, 6), [f"x{i}" for i in range(6)])
