@@ -4,27 +4,32 @@ DEVICE ?= auto
 # With constraints (the default) you get the versions that CI runs; CONSTRAINTS= for the newest.
 CONSTRAINTS ?= constraints/ci.txt
 
+# A thread that waits for its sibling should sleep and not spin: beside another job on the same
+# two cores, spinning made a training step eight times slower.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help tour lab test notebooks papermill colab lint types scoreboard results pretrain slug clean
+.PHONY: help tour lab test notebooks papermill colab lint types nightly scoreboard results
+.PHONY: pretrain slug clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
 	@echo
 	@echo "  SEED=1 and DEVICE=cpu|cuda|auto can be set: make tour SEED=1 DEVICE=cuda"
 
-tour: $(READY)  ## train CauF-VAE and check its interventions against the truth (4 minutes)
+tour: $(READY)  ## train CauF-VAE and check its interventions against the truth (a minute)
 	$(BIN)/python -m caufvae_lite tour --seed $(or $(SEED),0) --device $(DEVICE)
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 test: $(READY)  ## unit tests, then every notebook against its committed outputs (nbval)
-	$(BIN)/python -m pytest
-	CAUFVAE_SLIDERS=0 $(BIN)/python -m pytest --nbval-lax --nbval-current-env \
-	    --nbval-cell-timeout=600 -p no:cacheprovider notebooks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 CAUFVAE_SLIDERS=0 $(BIN)/python -m pytest -n 2 --dist loadfile \
+	    --nbval-lax --nbval-current-env --nbval-cell-timeout=600 -p no:cacheprovider notebooks
 
 notebooks: $(READY)  ## execute the notebooks and write them back (NB=03: one of them)
 	$(BIN)/python tools/notebooks.py run $(NB)
@@ -41,6 +46,12 @@ lint: $(READY)  ## ruff: style of code and notebooks
 
 types: $(READY)  ## mypy
 	$(BIN)/mypy
+
+nightly: $(READY)  ## what takes too long for every change: two more seeds of everything
+	$(BIN)/python tools/notebooks.py check --seed 2
+	$(BIN)/python tools/notebooks.py check --seed 3
+	$(BIN)/python -m caufvae_lite tour --seed 3 --out build/tour-3
+	$(BIN)/python -m caufvae_lite sweep --dry-run
 
 scoreboard: $(READY)  ## compute what the scoreboard lacks (resumes; SCHEDULER=address: there)
 	$(BIN)/python -m caufvae_lite sweep search scoreboard \
@@ -61,7 +72,10 @@ clean:  ## remove .venv and build
 $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \
 	    "Python 3.11 or newer is needed, $(PYTHON) is %d.%d: make PYTHON=/path/to/python" % v[:2])'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
-	    $(if $(CONSTRAINTS),$(shell grep '^torch==' $(CONSTRAINTS))) -e '.[test]'
+	@echo "Setting up .venv with some 200 packages: a few minutes, once. (Log: .venv/setup.log)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check \
+	    $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) \
+	    $(if $(CONSTRAINTS),$(shell grep '^torch==' $(CONSTRAINTS))) -e '.[test]' \
+	    > .venv/setup.log 2>&1 || { tail -20 .venv/setup.log; exit 1; }
 	@touch $@

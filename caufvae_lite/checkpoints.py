@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from caufvae_lite.graph import CausalGraph
@@ -100,16 +100,6 @@ def data_folder() -> Path:
     )
 
 
-def write_manifest(folder: Path) -> None:
-    """Note the sha256 of every checkpoint and result below ``folder``."""
-    files = sorted([*folder.glob("checkpoints/*.safetensors"), *folder.glob("results/*.csv")])
-    sums = {
-        f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
-        for f in files
-    }
-    (folder / "manifest.json").write_text(json.dumps(sums, indent=2) + "\n")
-
-
 # ------------------------------------------------------------- tensors with a header
 
 
@@ -124,8 +114,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: dict)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        save_file(kept, partial, metadata={HEADER: json.dumps(header)})
-        partial.chmod(0o666 & ~_umask())
+        partial.write_bytes(to_bytes(kept, metadata={HEADER: json.dumps(header)}))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -143,13 +132,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         digest = header.pop("sha256")
         contract = header["contract"]
-    except (
-        SafetensorError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        json.JSONDecodeError,
-    ) as error:
+    except (SafetensorError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(
             f"{path} is not a whole caufvae_lite checkpoint ({error}). It may be "
             "truncated, or written by something else; save the model again."
@@ -165,12 +148,6 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             "load it with a matching version."
         )
     return tensors, header
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _digest(tensors: Mapping[str, Tensor], header: dict) -> str:

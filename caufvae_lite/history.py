@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 
 from matplotlib.figure import Figure
 
-from caufvae_lite.plots import loss_curves
+DRAWN = ("reconstruction", "kl", "supervision", "label_likelihood")
+TRAIN, HELD_OUT = "#0072B2", "#000000"  # the colours of posterior and data in `plots`
 
 
 @dataclass
@@ -47,7 +48,20 @@ class History:
 
     def plot(self) -> Figure:
         """The weighted terms over the epochs: lines train, dashes validation."""
-        return loss_curves(self.train, self.validation, self.best_epoch)
+        figure = Figure(figsize=(9, 2.6), layout="constrained")
+        axes = figure.subplots(1, len(DRAWN))
+        epochs = range(1, len(self) + 1)
+        for ax, term in zip(axes, DRAWN, strict=True):
+            ax.plot(epochs, [e[term] for e in self.train], color=TRAIN)
+            ax.plot(epochs, [e[term] for e in self.validation], "--", color=HELD_OUT)
+            ax.set(title=term.replace("_", " "), xlabel="epoch")
+            if term in ("reconstruction", "supervision"):
+                ax.set_yscale("log")
+            if self.best_epoch >= 0:
+                ax.axvline(self.best_epoch + 1, color="0.85", zorder=0)
+        axes[0].set_ylabel("nats an image")
+        axes[0].legend(["train", "held out"], frameon=False)
+        return figure
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

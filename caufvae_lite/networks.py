@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+__all__ = ["Decoder", "Encoder", "ImageShape", "check_image_shape", "choose_device"]
+
 ImageShape = tuple[int, int, int]
 
 SMALLEST, LARGEST = 16, 256

@@ -45,7 +45,7 @@ if importlib.util.find_spec("caufvae_lite") is None:
     home = "git+https://github.com/{slug}"
     source = os.environ.get("CAUFVAE_SOURCE", home)
     %pip install --quiet --no-deps {{source}}
-    needed = {{"accelerate", "networkx", "safetensors", "scipy", "sklearn", "tqdm"}}
+    needed = {{"accelerate", "networkx", "pandas", "safetensors", "sklearn", "tqdm"}}
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         %pip install --quiet {{" ".join(missing).replace("sklearn", "scikit-learn")}}"""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from caufvae_lite.checkpoints import data_folder, save, write_manifest
+from caufvae_lite.checkpoints import data_folder, save
 from caufvae_lite.studies import core
+from caufvae_lite.studies.results import write_manifest
 from caufvae_lite.worlds.examination import alignment
 
 

@@ -21,9 +21,9 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from caufvae_lite.checkpoints import data_folder, write_manifest
+from caufvae_lite.checkpoints import data_folder
 from caufvae_lite.studies.registry import STUDIES
-from caufvae_lite.studies.results import Key, append, done
+from caufvae_lite.studies.results import Key, append, done, write_manifest
 
 
 def compute_run(study: str, key: Key, digest: str) -> pd.DataFrame:

@@ -214,3 +214,13 @@ def _forget_peak_memory() -> None:
 def _peak_memory_mb() -> float:
     kilobytes, *_ = _first_entry("/proc/self/status", "VmHWM", "nan kB").split()
     return float(kilobytes) / 1024
+
+
+def write_manifest(folder: Path) -> None:
+    """Note the sha256 of every checkpoint and result below ``folder``."""
+    files = sorted([*folder.glob("checkpoints/*.safetensors"), *folder.glob("results/*.csv")])
+    sums = {
+        f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in files
+    }
+    (folder / "manifest.json").write_text(json.dumps(sums, indent=2) + "\n")

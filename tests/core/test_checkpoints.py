@@ -201,11 +201,13 @@ def test_a_training_checkpoint_is_not_a_model(new_model, small_data, tmp_path):
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_partial(model, path, monkeypatch):
     before = path.read_bytes()
 
-    def full_disk(tensors, filename, metadata=None):
-        Path(filename).write_bytes(b"half")
+    original = Path.write_bytes
+
+    def full_disk(self, data):
+        original(self, data[:4])
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     for target in (path, path.with_name("other.safetensors")):
         with pytest.raises(OSError, match="No space"):
             save(model, target)
