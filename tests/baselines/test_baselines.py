@@ -188,7 +188,7 @@ def test_vae_matches_each_factor_to_the_latent_that_carries_it(diamond, extra_di
     torch.manual_seed(1)
     model = VAE(diamond, SHAPE, extra_dims=extra_dims).eval()
     total = 4 + extra_dims
-    codes = model.encoder(model._images(data.images))[:, :total].detach()
+    codes = model.encoder(model.prepared(data.images))[:, :total].detach()
     codes = (codes - codes.mean(0)) / codes.std(0)
     chosen = torch.randperm(total, generator=seeded(2))[:4]
     slopes = torch.tensor([2.0, -3.0, 0.5, 4.0])
