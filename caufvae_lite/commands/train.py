@@ -16,7 +16,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import torch
 
@@ -28,11 +30,78 @@ from caufvae_lite.networks import choose_device
 from caufvae_lite.scaling.processes import join
 from caufvae_lite.scaling.team import PRECISIONS, TrainingStopped
 from caufvae_lite.studies import core
-from caufvae_lite.training import fit
+from caufvae_lite.training import Settings, fit
 
 DATA = ("pendulum", "pendulum-noisy", "water", "digits", "celeba")
 TASKS = ("smile", "attractive", "beard")
 IMAGE_SIZE = 64  # of the worlds, unless another is asked for
+
+
+def option(default: Any, text: str, **more: Any) -> Any:
+    """A field of `Job`: its default, and what argparse needs to know beside its type."""
+    return field(default=default, metadata={"help": text, **more})
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what and how: every field is an option of the command line.
+
+    ``data`` to ``image_size`` are `load_data`'s, the rest are as in `CauFVAE` and `fit`. The
+    main process writes the model to ``out``, and its history beside it as ``.history.json``.
+    """
+
+    data: str = option("pendulum", ", ".join(DATA))
+    root: Path | str | None = option(None, "of celeba: the folder with your copy")
+    task: str = option("smile", "of celeba", choices=TASKS)
+    image_size: int | None = option(None, f"of a world's pictures; {IMAGE_SIZE} if not given")
+    epochs: int = option(15, "passes over the training rows")
+    batch_size: int = option(32, "rows a step, all processes together")
+    accumulate: int = option(1, "rounds a process takes for its rows")
+    lr: float = option(5e-3, "peak learning rate of the networks")
+    seed: int = option(0, "of weights, split, order and noise")
+    label_fraction: float = option(1.0, "share of rows that keep labels")
+    extra_dims: int = option(0, "latents without labels")
+    prior: str = option("scm", "p(z) of the flow, or p(z | u)", choices=PRIORS)
+    label_likelihood: float = option(5.0, "weight of -log p(u)")
+    supervision: float = option(20.0, "weight of the squared errors")
+    mixed_precision: str | None = option(
+        None, "if not given, as Accelerate was told", choices=PRECISIONS
+    )
+    device: str = option("auto", "auto, cpu or cuda")
+    checkpoint: Path | str | None = option(None, "a .safetensors file for the unfinished run")
+    checkpoint_minutes: float = option(10.0, "between two of them")
+    resume: bool = option(False, "go on from --checkpoint if it is there")
+    out: Path | str = option(Path("model.safetensors"), "the trained model")
+    expect_processes: int | None = option(None, "fail if there are more or fewer")
+
+    def __post_init__(self) -> None:
+        out = Path(self.out)
+        if out.suffix != ".safetensors":
+            raise ValueError(f"--out must end in .safetensors, got {out.name!r}.")
+        if self.checkpoint and Path(self.checkpoint).resolve() == out.resolve():
+            raise ValueError(
+                "--checkpoint is for the unfinished run: name another file than --out."
+            )
+
+    def model(self, dataset: FactorDataset) -> CauFVAE:
+        """A model for this data, with the seed's first weights."""
+        torch.manual_seed(self.seed)
+        names = ("prior", "label_likelihood", "supervision", "extra_dims")
+        c, h, w = dataset.images.shape[1:]
+        return CauFVAE(dataset.graph, (c, h, w), **self._only(names))
+
+    def fit(self, model: CauFVAE, dataset: FactorDataset, **others: Any) -> History:
+        """Train ``model``; ``others`` are the options of `fit` that no job has."""
+        names = (
+            "epochs", "seed", "device", "label_fraction", "batch_size", "lr", "accumulate",
+            "checkpoint", "checkpoint_minutes", "resume",
+        )  # fmt: skip
+        told = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+        precision = self.mixed_precision or told
+        return fit(model, dataset, mixed_precision=precision, **self._only(names), **others)
+
+    def _only(self, names: tuple[str, ...]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}
 
 
 def load_data(
@@ -43,11 +112,8 @@ def load_data(
 ) -> FactorDataset:
     """The training rows behind a name of `DATA`.
 
-    Args:
-        data: one of `DATA`.
-        root: of CelebA, the folder with your copy.
-        task: of CelebA, which factors: one of `TASKS`.
-        image_size: side of the pictures that a world draws; real ones have their own.
+    ``root`` is the folder with your copy of CelebA, ``task`` one of `TASKS`. ``image_size`` is
+    the side of the pictures that a world draws; real ones have their own.
 
     Raises:
         ValueError: an unknown name, or what it needs is missing.
@@ -70,107 +136,57 @@ def load_data(
     return core.data_of(data, IMAGE_SIZE if image_size is None else image_size)[1]
 
 
-def train(
-    data: str = "pendulum",
-    *,
-    root: str | Path | None = None,
-    task: str = "smile",
-    image_size: int | None = None,
-    epochs: int = 15,
-    batch_size: int = 32,
-    accumulate: int = 1,
-    lr: float = 5e-3,
-    seed: int = 0,
-    label_fraction: float = 1.0,
-    extra_dims: int = 0,
-    prior: str = "scm",
-    label_likelihood: float = 5.0,
-    supervision: float = 20.0,
-    mixed_precision: str | None = None,
-    device: str = "auto",
-    checkpoint: str | Path | None = None,
-    checkpoint_minutes: float = 10.0,
-    resume: bool = False,
-    out: str | Path = "model.safetensors",
-    expect_processes: int | None = None,
-    progress: bool = True,
-) -> History:
+def train(data: str = "pendulum", *, progress: bool = True, **options: Any) -> History:
     """Train a CauF-VAE and save it; every process that was started calls this.
 
-    Data as in `load_data`, the model as in `CauFVAE`, the rest as in `fit`.
-
     Args:
-        mixed_precision: None is what ``accelerate launch`` was told, or else ``"no"``.
-        out: the main process writes the model here, and its history beside it as
-            ``.history.json``.
-        expect_processes: raise if there are not so many; a launcher may start a single one,
-            or several that know nothing of each other, without a word.
+        data: one of `DATA`.
+        progress: show a progress bar.
+        options: the other fields of `Job`. One of them is ``expect_processes``, since a
+            launcher may start a single process, or several that know nothing of each other,
+            without a word.
 
     Raises:
         ValueError: another number of processes than expected, or as `load_data` and `fit`.
         ImportError: as `load_data`.
         TrainingStopped: by SIGTERM or Ctrl-C, after the checkpoint was written.
     """
-    out = Path(out)
-    if out.suffix != ".safetensors":
-        raise ValueError(f"--out must end in .safetensors, got {out.name!r}.")
-    if checkpoint is not None and Path(checkpoint).resolve() == out.resolve():
+    job = Job(data, **options)
+    processes = join(choose_device(job.device))
+    if job.expect_processes not in (None, processes.count):
         raise ValueError(
-            "--checkpoint is for the unfinished run: name another file than --out."
+            f"{job.expect_processes} processes were expected, and this run has "
+            f"{processes.count}. Start them with torchrun --nproc_per_node N, or accelerate "
+            "launch --multi_gpu --num_processes N (on CPU with ACCELERATE_USE_CPU=true before "
+            "it: with --cpu it starts one)."
         )
-    processes = join(choose_device(device))
-    if expect_processes not in (None, processes.count):
-        raise ValueError(
-            f"{expect_processes} processes were expected, and this run has {processes.count}. "
-            "Start them with torchrun --nproc_per_node N, or accelerate launch --multi_gpu "
-            "--num_processes N (on CPU with ACCELERATE_USE_CPU=true before it: with --cpu it "
-            "starts one)."
-        )
-    dataset = load_data(data, root, task, image_size)
-    c, h, w = dataset.images.shape[1:]
-    torch.manual_seed(seed)
-    model = CauFVAE(
-        dataset.graph,
-        (c, h, w),
-        prior=prior,
-        label_likelihood=label_likelihood,
-        supervision=supervision,
-        extra_dims=extra_dims,
-    )
-    say = print if processes.is_main else _silent
-    say(f"{processes.count} process(es) on {processes}: {dataset}", flush=True)
+    dataset = load_data(job.data, job.root, job.task, job.image_size)
+    model = job.model(dataset)
+    if processes.is_main:
+        print(f"{processes.count} process(es) on {processes}: {dataset}", flush=True)
     with _signals(processes.count == 1) as stopped:
         try:
-            history = fit(
-                model, dataset, epochs=epochs, seed=seed, device=device,
-                label_fraction=label_fraction, batch_size=batch_size, lr=lr,
-                accumulate=accumulate,
-                mixed_precision=mixed_precision
-                or os.environ.get("ACCELERATE_MIXED_PRECISION", "no"),
-                checkpoint=checkpoint, checkpoint_minutes=checkpoint_minutes, resume=resume,
-                progress=progress, stop=stopped,
-            )  # fmt: skip
+            history = job.fit(model, dataset, progress=progress, stop=stopped)
         except TrainingStopped as error:
             how = (
-                "Nothing of it was kept, since there was no --checkpoint."
-                if checkpoint is None
-                else f"{checkpoint} holds it: the same command with --resume goes on."
+                f"{job.checkpoint} holds it: the same command with --resume goes on."
+                if job.checkpoint
+                else "Nothing of it was kept, since there was no --checkpoint."
             )
             raise TrainingStopped(f"{error} {how}") from None
     if processes.is_main:
-        save(model, out, data=data, seed=seed, epochs=epochs, processes=processes.count)
-        notes = out.with_suffix(".history.json")
+        out, notes = Path(job.out), Path(job.out).with_suffix(".history.json")
+        save(model, out, data=data, seed=job.seed, epochs=job.epochs, processes=processes.count)
         notes.write_text(history.to_json() + "\n")
-        rows = len(dataset) - max(1, round(0.1 * len(dataset)))
+        rows = len(dataset) - max(1, round(Settings.validation * len(dataset)))
         speed = rows * len(history) / max(1e-9, sum(history.seconds))
-        say(f"{history}\n{speed:.0f} images/s, validation included\nWrote {out} and {notes}")
+        print(f"{history}\n{speed:.0f} images/s, validation included\nWrote {out} and {notes}")
     return history
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status: 2 wrong usage, 143 stopped."""
     options = vars(_parser().parse_args(arguments))
-    is_main = int(os.environ.get("RANK", 0)) == 0
     try:
         choose_device(options["device"])
     except RuntimeError as error:
@@ -182,40 +198,25 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"train: {error}", file=sys.stderr)
         return 2
     except TrainingStopped as error:
-        if is_main:
+        if int(os.environ.get("RANK", 0)) == 0:
             print(f"train: {error}", file=sys.stderr)
         return 128 + signal.SIGTERM
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The fields of `Job` as options. Of a type like ``Path | str`` it makes the first."""
     parser = argparse.ArgumentParser(
         prog="python -m caufvae_lite train",
         description="Train a CauF-VAE, in one process or in many (docs/scaling.md).",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add = parser.add_argument
-    add("--data", default="pendulum", help=", ".join(DATA))
-    add("--root", type=Path, help="of celeba: the folder with your copy")
-    add("--task", default="smile", choices=TASKS, help="of celeba")
-    add("--image-size", type=int, help=f"of a world's pictures; {IMAGE_SIZE} if not given")
-    add("--epochs", type=int, default=15, help="passes over the training rows")
-    add("--batch-size", type=int, default=32, help="rows a step, all processes together")
-    add("--accumulate", type=int, default=1, help="rounds a process takes for its rows")
-    add("--lr", type=float, default=5e-3, help="peak learning rate of the networks")
-    add("--seed", type=int, default=0, help="of weights, split, order and noise")
-    add("--label-fraction", type=float, default=1.0, help="share of rows that keep labels")
-    add("--extra-dims", type=int, default=0, help="latents without labels")
-    add("--prior", default="scm", choices=PRIORS, help="p(z) of the flow, or p(z | u)")
-    add("--label-likelihood", type=float, default=5.0, help="weight of -log p(u)")
-    add("--supervision", type=float, default=20.0, help="weight of the squared errors")
-    add("--mixed-precision", choices=PRECISIONS, help="if not given, as Accelerate was told")
-    add("--device", default="auto", help="auto, cpu or cuda")
-    add("--checkpoint", type=Path, help="a .safetensors file for the unfinished run")
-    add("--checkpoint-minutes", type=float, default=10.0, help="between two of them")
-    add("--resume", action="store_true", help="go on from --checkpoint if it is there")
-    add("--out", type=Path, default=Path("model.safetensors"), help="the trained model")
-    add("--expect-processes", type=int, help="fail if there are more or fewer")
+    types = get_type_hints(Job)
+    for f in fields(Job):
+        kind = next(iter(get_args(types[f.name])), types[f.name])
+        how: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind}
+        name = f"--{f.name.replace('_', '-')}"
+        parser.add_argument(name, default=f.default, **how, **f.metadata)
     return parser
 
 
@@ -244,10 +245,6 @@ def _signals(alone: bool) -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _silent(*args: object, **kwargs: object) -> None:
-    """What the other processes print."""
 
 
 if __name__ == "__main__":

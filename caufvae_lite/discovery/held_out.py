@@ -168,16 +168,14 @@ def _fit_and_score(
 def _as_one_vector(mechanisms: Sequence[Mechanism]) -> nn.Parameter:
     """All weights as one vector, of which the mechanisms' own weights and gradients are views.
 
-    The optimiser then updates one tensor. Updating hundreds of small ones would add half as
-    much time again.
+    The optimiser then updates one tensor. Hundreds of small ones would cost a third more time.
     """
     weights = [p for mechanism in mechanisms for p in mechanism.parameters()]
     vector = nn.Parameter(parameters_to_vector(weights).detach())
     vector.grad = torch.zeros_like(vector)
     vector_to_parameters(vector.detach(), weights)
-    for own, gradient in zip(
-        weights, vector.grad.split([p.numel() for p in weights]), strict=True
-    ):
+    gradients = vector.grad.split([p.numel() for p in weights])
+    for own, gradient in zip(weights, gradients, strict=True):
         own.grad = gradient.view_as(own)
     return vector
 
