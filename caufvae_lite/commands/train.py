@@ -16,9 +16,9 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import torch
 
@@ -35,85 +35,54 @@ from caufvae_lite.training import Settings, fit
 DATA = ("pendulum", "pendulum-noisy", "water", "digits", "celeba")
 TASKS = ("smile", "attractive", "beard")
 IMAGE_SIZE = 64  # of the worlds, unless another is asked for
-
-
-def option(default: Any, text: str, **more: Any) -> Any:
-    """A field of `Job`: its default, and what argparse needs to know beside its type."""
-    return field(default=default, metadata={"help": text, **more})
+File = Path | str
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what and how: every field is an option of the command line.
+    """The options of `train` and of the command line: type, help text, choices, default.
 
-    ``data`` to ``image_size`` are `load_data`'s, the rest are as in `CauFVAE` and `fit`. The
-    main process writes the model to ``out``, and its history beside it as ``.history.json``.
+    The main process writes the model to ``out``, and its history beside it as
+    ``.history.json``. A launcher may start a single process, or several that know nothing of
+    each other, without a word: ``expect_processes`` turns that into an error.
     """
 
-    data: str = option("pendulum", ", ".join(DATA))
-    root: Path | str | None = option(None, "of celeba: the folder with your copy")
-    task: str = option("smile", "of celeba", choices=TASKS)
-    image_size: int | None = option(None, f"of a world's pictures; {IMAGE_SIZE} if not given")
-    epochs: int = option(15, "passes over the training rows")
-    batch_size: int = option(32, "rows a step, all processes together")
-    accumulate: int = option(1, "rounds a process takes for its rows")
-    lr: float = option(5e-3, "peak learning rate of the networks")
-    seed: int = option(0, "of weights, split, order and noise")
-    label_fraction: float = option(1.0, "share of rows that keep labels")
-    extra_dims: int = option(0, "latents without labels")
-    prior: str = option("scm", "p(z) of the flow, or p(z | u)", choices=PRIORS)
-    label_likelihood: float = option(5.0, "weight of -log p(u)")
-    supervision: float = option(20.0, "weight of the squared errors")
-    mixed_precision: str | None = option(
-        None, "if not given, as Accelerate was told", choices=PRECISIONS
-    )
-    device: str = option("auto", "auto, cpu or cuda")
-    checkpoint: Path | str | None = option(None, "a .safetensors file for the unfinished run")
-    checkpoint_minutes: float = option(10.0, "between two of them")
-    resume: bool = option(False, "go on from --checkpoint if it is there")
-    out: Path | str = option(Path("model.safetensors"), "the trained model")
-    expect_processes: int | None = option(None, "fail if there are more or fewer")
+    data: Annotated[str, ", ".join(DATA)] = "pendulum"
+    root: Annotated[File | None, "of celeba: the folder with your copy"] = None
+    task: Annotated[str, "of celeba", TASKS] = "smile"
+    image_size: Annotated[int | None, f"of a world's pictures; {IMAGE_SIZE} if none"] = None
+    epochs: Annotated[int, "passes over the training rows"] = 15
+    batch_size: Annotated[int, "rows a step, all processes together"] = 32
+    accumulate: Annotated[int, "rounds a process takes for its rows"] = 1
+    lr: Annotated[float, "peak learning rate of the networks"] = 5e-3
+    seed: Annotated[int, "of weights, split, order and noise"] = 0
+    label_fraction: Annotated[float, "share of rows that keep labels"] = 1.0
+    extra_dims: Annotated[int, "latents without labels"] = 0
+    prior: Annotated[str, "p(z) of the flow, or p(z | u)", PRIORS] = "scm"
+    label_likelihood: Annotated[float, "weight of -log p(u)"] = 5.0
+    supervision: Annotated[float, "weight of the squared errors"] = 20.0
+    mixed_precision: Annotated[str | None, "if not given, Accelerate's", PRECISIONS] = None
+    device: Annotated[str, "auto, cpu or cuda"] = "auto"
+    checkpoint: Annotated[File | None, "a .safetensors file for the unfinished run"] = None
+    checkpoint_minutes: Annotated[float, "between two of them"] = 10.0
+    resume: Annotated[bool, "go on from --checkpoint if it is there"] = False
+    out: Annotated[File, "the trained model"] = Path("model.safetensors")
+    expect_processes: Annotated[int | None, "fail if there are more or fewer"] = None
 
     def __post_init__(self) -> None:
         out = Path(self.out)
         if out.suffix != ".safetensors":
             raise ValueError(f"--out must end in .safetensors, got {out.name!r}.")
-        if self.checkpoint and Path(self.checkpoint).resolve() == out.resolve():
+        if self.checkpoint is not None and Path(self.checkpoint).resolve() == out.resolve():
             raise ValueError(
                 "--checkpoint is for the unfinished run: name another file than --out."
             )
 
-    def model(self, dataset: FactorDataset) -> CauFVAE:
-        """A model for this data, with the seed's first weights."""
-        torch.manual_seed(self.seed)
-        names = ("prior", "label_likelihood", "supervision", "extra_dims")
-        c, h, w = dataset.images.shape[1:]
-        return CauFVAE(dataset.graph, (c, h, w), **self._only(names))
-
-    def fit(self, model: CauFVAE, dataset: FactorDataset, **others: Any) -> History:
-        """Train ``model``; ``others`` are the options of `fit` that no job has."""
-        names = (
-            "epochs", "seed", "device", "label_fraction", "batch_size", "lr", "accumulate",
-            "checkpoint", "checkpoint_minutes", "resume",
-        )  # fmt: skip
-        told = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-        precision = self.mixed_precision or told
-        return fit(model, dataset, mixed_precision=precision, **self._only(names), **others)
-
-    def _only(self, names: tuple[str, ...]) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in names}
-
 
 def load_data(
-    data: str,
-    root: str | Path | None = None,
-    task: str = "smile",
-    image_size: int | None = None,
+    data: str, root: File | None = None, task: str = "smile", image_size: int | None = None
 ) -> FactorDataset:
-    """The training rows behind a name of `DATA`.
-
-    ``root`` is the folder with your copy of CelebA, ``task`` one of `TASKS`. ``image_size`` is
-    the side of the pictures that a world draws; real ones have their own.
+    """The training rows behind a name of `DATA`, with the options of `Job`.
 
     Raises:
         ValueError: an unknown name, or what it needs is missing.
@@ -139,12 +108,7 @@ def load_data(
 def train(data: str = "pendulum", *, progress: bool = True, **options: Any) -> History:
     """Train a CauF-VAE and save it; every process that was started calls this.
 
-    Args:
-        data: one of `DATA`.
-        progress: show a progress bar.
-        options: the other fields of `Job`. One of them is ``expect_processes``, since a
-            launcher may start a single process, or several that know nothing of each other,
-            without a word.
+    ``options`` are the other fields of `Job`; ``progress`` shows a progress bar.
 
     Raises:
         ValueError: another number of processes than expected, or as `load_data` and `fit`.
@@ -161,27 +125,43 @@ def train(data: str = "pendulum", *, progress: bool = True, **options: Any) -> H
             "it: with --cpu it starts one)."
         )
     dataset = load_data(job.data, job.root, job.task, job.image_size)
-    model = job.model(dataset)
     if processes.is_main:
         print(f"{processes.count} process(es) on {processes}: {dataset}", flush=True)
     with _signals(processes.count == 1) as stopped:
-        try:
-            history = job.fit(model, dataset, progress=progress, stop=stopped)
-        except TrainingStopped as error:
-            how = (
-                f"{job.checkpoint} holds it: the same command with --resume goes on."
-                if job.checkpoint
-                else "Nothing of it was kept, since there was no --checkpoint."
-            )
-            raise TrainingStopped(f"{error} {how}") from None
+        model, history = _run(job, dataset, progress=progress, stop=stopped)
     if processes.is_main:
         out, notes = Path(job.out), Path(job.out).with_suffix(".history.json")
-        save(model, out, data=data, seed=job.seed, epochs=job.epochs, processes=processes.count)
+        made = {"data": job.data, "seed": job.seed, "epochs": job.epochs}
+        save(model, out, **made, processes=processes.count)
         notes.write_text(history.to_json() + "\n")
         rows = len(dataset) - max(1, round(Settings.validation * len(dataset)))
         speed = rows * len(history) / max(1e-9, sum(history.seconds))
         print(f"{history}\n{speed:.0f} images/s, validation included\nWrote {out} and {notes}")
     return history
+
+
+def _run(job: Job, dataset: FactorDataset, **others: Any) -> tuple[CauFVAE, History]:
+    """The trained model; ``others`` are the options of `fit` that a job lacks."""
+    torch.manual_seed(job.seed)
+    c, h, w = dataset.images.shape[1:]
+    model = CauFVAE(
+        dataset.graph, (c, h, w), prior=job.prior, label_likelihood=job.label_likelihood,
+        supervision=job.supervision, extra_dims=job.extra_dims,
+    )  # fmt: skip
+    told = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
+    try:
+        return model, fit(
+            model, dataset, epochs=job.epochs, seed=job.seed, device=job.device,
+            label_fraction=job.label_fraction, batch_size=job.batch_size, lr=job.lr,
+            accumulate=job.accumulate, mixed_precision=job.mixed_precision or told,
+            checkpoint=job.checkpoint, checkpoint_minutes=job.checkpoint_minutes,
+            resume=job.resume, **others,
+        )  # fmt: skip
+    except TrainingStopped as error:
+        how = f"{job.checkpoint} holds it: the same command with --resume goes on."
+        if job.checkpoint is None:
+            how = "Nothing of it was kept, since there was no --checkpoint."
+        raise TrainingStopped(f"{error} {how}") from None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -205,18 +185,21 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    """The fields of `Job` as options. Of a type like ``Path | str`` it makes the first."""
+    """An option for every field of `Job`; of a type like ``Path | str`` it makes the first."""
     parser = argparse.ArgumentParser(
         prog="python -m caufvae_lite train",
         description="Train a CauF-VAE, in one process or in many (docs/scaling.md).",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    types = get_type_hints(Job)
-    for f in fields(Job):
-        kind = next(iter(get_args(types[f.name])), types[f.name])
-        how: dict[str, Any] = {"action": "store_true"} if kind is bool else {"type": kind}
-        name = f"--{f.name.replace('_', '-')}"
-        parser.add_argument(name, default=f.default, **how, **f.metadata)
+    hints = get_type_hints(Job, include_extras=True)
+    for field in fields(Job):
+        annotated, text, *choices = get_args(hints[field.name])
+        kind = next(iter(get_args(annotated)), annotated)
+        how: dict[str, Any] = {"type": kind, "choices": choices[0] if choices else None}
+        if kind is bool:
+            how = {"action": "store_true"}
+        name = f"--{field.name.replace('_', '-')}"
+        parser.add_argument(name, default=field.default, help=text, **how)
     return parser
 
 

@@ -4,17 +4,14 @@ from pathlib import Path
 
 import celeba_files as files
 import nbformat
-import pytest
 import torch
-
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "08_real_images.ipynb"
 
 
 def run_section(root: str) -> tuple[dict, list]:
     """Execute the cells ``faces-…``: their variables, and the figures that they show."""
-    cells = {c.id: c.source for c in nbformat.read(NOTEBOOK, 4).cells if c.cell_type == "code"}
-    figures: list = []
-    space: dict = {"seed": 0, "celeba_root": root, "device": torch.device("cpu")}
+    path = Path(__file__).parents[2] / "notebooks" / "08_real_images.ipynb"
+    cells = {c.id: c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"}
+    figures, space = [], {"seed": 0, "celeba_root": root, "device": torch.device("cpu")}
     imports = [s for s in cells["setup"].splitlines() if s.startswith(("import", "from"))]
     exec("\n".join(imports), space)
     space["show"] = lambda figure, alt: figures.append((figure, alt))
@@ -24,27 +21,20 @@ def run_section(root: str) -> tuple[dict, list]:
     return space, figures
 
 
-@pytest.mark.parametrize("write", [files.write_folder, files.write_zip])
-def test_the_section_runs_on_a_copy(tmp_path, capsys, write):
+def test_the_section_runs_on_a_copy(tmp_path, capsys):
     files.write_tables(tmp_path, 120)
-    write(tmp_path, files.pictures_of(120))
+    files.write_zip(tmp_path, files.pictures_of(120))
     space, figures = run_section(str(tmp_path))
     assert len(figures) == 2
     assert set(space["faces"]) == {"train", "test"} and len(space["judges"]) >= 4
-    smiling = space["face_model"].graph.index("Smiling")
-    for value in (0.0, 1.0):
-        done = space["face_model"].counterfactual(space["eight"], {"Smiling": value})
-        assert torch.isfinite(done.images).all()
-        shown = space["face_rows"][f"do(Smiling = {value:.0f})"]
-        assert torch.allclose(done.images.cpu(), shown)
-        latent = space["face_model"].binary_latents[int(value), smiling]
-        assert torch.allclose(done.factors[:, smiling].cpu(), torch.sigmoid(latent))
+    for value in (0, 1):
+        done = space["face_model"].counterfactual(space["eight"], {"Smiling": float(value)})
+        assert torch.allclose(done.images.cpu(), space["face_rows"][f"do(Smiling = {value})"])
     assert "Smiling" in capsys.readouterr().out
 
 
 def test_without_a_copy_it_says_what_is_missing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     space, figures = run_section("")
-    said = capsys.readouterr().out
-    assert "list_attr_celeba.txt" in said and "mmlab" in said and "research" in said
+    assert "CelebA is not complete" in capsys.readouterr().out
     assert len(figures) == 1 and space["face_model"] is None

@@ -1,9 +1,4 @@
-"""A small data set in CelebA's official layout: real JPEGs of drawn faces, and both tables.
-
-No face of anybody: an ellipse on a random ground, with a mouth that smiles or not.
-"""
-
-from __future__ import annotations
+"""A small data set in CelebA's official layout: both tables, and JPEGs of nobody's faces."""
 
 import io
 import zipfile
@@ -13,27 +8,28 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 HEADER = (
-    "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips "
-    "Big_Nose Black_Hair Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin "
-    "Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open "
-    "Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline "
-    "Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat "
-    "Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young "
+    "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose "
+    "Black_Hair Blond_Hair Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses "
+    "Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache "
+    "Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks "
+    "Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick "
+    "Wearing_Necklace Wearing_Necktie Young "
 )
-ATTRIBUTES = HEADER.split()
+ATTRIBUTES = tuple(HEADER.split())
 
 
 def names_of(n: int) -> list[str]:
     return [f"{k:06d}.jpg" for k in range(1, n + 1)]
 
 
-def labels_of(n: int) -> np.ndarray:
-    """``(n, 40)`` of 0 and 1."""
-    return np.random.default_rng(0).integers(0, 2, (n, 40))
+def labels_of(n: int, names: tuple[str, ...] = ATTRIBUTES) -> np.ndarray:
+    """``(n, len(names))`` of 0 and 1."""
+    every = np.random.default_rng(0).integers(0, 2, (n, 40))
+    return every[:, [ATTRIBUTES.index(name) for name in names]]
 
 
 def jpeg(labels: np.ndarray, seed: int, size: tuple[int, int] = (178, 218)) -> bytes:
-    """A drawn face as the bytes of a JPEG."""
+    """An ellipse on a random ground, with a mouth that smiles or not: the bytes of a JPEG."""
     blocks = np.random.default_rng(seed).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     picture = Image.fromarray(blocks).resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(picture)
