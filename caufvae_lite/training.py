@@ -57,14 +57,11 @@ class Settings:
     validation: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1:
-            raise ValueError(
-                f"epochs and batch_size must be 1 or more: {self.epochs}, {self.batch_size}."
-            )
-        if not 0 < self.validation < 1:
-            raise ValueError(
-                f"validation must be a share between 0 and 1, got {self.validation}."
-            )
+        counts, share = (self.epochs, self.batch_size), self.validation
+        if min(counts) < 1:
+            raise ValueError(f"epochs and batch_size must be 1 or more, got {counts}.")
+        if not 0 < share < 1:
+            raise ValueError(f"validation must be a share between 0 and 1, got {share}.")
 
 
 def fit(
@@ -253,7 +250,7 @@ _employed: type[Worker] = Worker
 
 
 def employ(worker: type[Worker]) -> None:
-    """Let `fit` be worked by this class. The package employs `scaling.Team` when imported."""
+    """Let `fit` be worked by this class. (Importing the package employs `scaling.Team`.)"""
     global _employed
     _employed = worker
 
