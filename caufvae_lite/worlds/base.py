@@ -1,23 +1,23 @@
 r"""What every simulated world can do, whatever it shows.
 
-A world is a structural causal model with a camera. It samples factors and draws them, it
-knows the true counterfactual, and it can read factors back off a picture. Every effect is
-its law plus noise of its own::
+A world is a structural causal model with a camera: it draws factors and pictures of them,
+knows the true counterfactual, and reads factors back off a picture. Every effect is its law
+plus noise of its own::
 
     root_i   ~ U(ranges_i)
     effect_i = law_i(parents) + e_i,     e = exogenous(...), independent of the parents
 
 Abduction is therefore a subtraction: e_i = factual value − law_i, in any scene, lawful or
-not. `StructuralWorld` does everything that follows from this. A new world subclasses it
-and says what its factors are, what its laws are, and how factors are drawn and measured
-(docs/adding_a_world.md).
+not. A new world subclasses `StructuralWorld` and says what its factors and its laws are, and
+how factors are drawn and measured (docs/adding_a_world.md).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -26,9 +26,7 @@ from torch import Tensor
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
-from caufvae_lite.randomness import generator_from
-
-__all__ = ["StructuralWorld", "World"]
+from caufvae_lite.randomness import Seed, generator_from
 
 DRAWN_AT_ONCE = 64  # pictures, so that their canvas stays in the processor's cache
 TURNED_AT_ONCE = 1024  # pictures turned into bytes, so that the floats do not fill memory
@@ -36,7 +34,7 @@ TURNED_AT_ONCE = 1024  # pictures turned into bytes, so that the floats do not f
 
 @runtime_checkable
 class World(Protocol):
-    """The truth that models are checked against.
+    """The truth that models are checked against; `StructuralWorld` says what each part does.
 
     Factors are ``(n, d)`` float32 in the world's own units, columns in the order of
     ``graph.nodes``; images are ``(n, c, h, w)`` float32 in [0, 1].
@@ -46,17 +44,10 @@ class World(Protocol):
     units: dict[str, str]
     ranges: dict[str, tuple[float, float]]
 
-    def sample(self, n: int, seed: int, do: Intervention | None = None) -> FactorDataset:
-        """Draw n rows, roots uniform over ``ranges``, as they are or under ``do``."""
-
-    def render(self, factors: Tensor) -> Tensor:
-        """Draw any factors, lawful or not."""
-
-    def measure(self, images: Tensor) -> Tensor:
-        """Read the factors off pictures, by closed-form geometry and nothing learned."""
-
-    def counterfactual(self, factors: Tensor, do: Intervention) -> Tensor:
-        """What the factors would have been: laws applied anew, residuals held."""
+    def sample(self, n: int, seed: int, do: Intervention | None = None) -> FactorDataset: ...
+    def render(self, factors: Tensor) -> Tensor: ...
+    def measure(self, images: Tensor) -> Tensor: ...
+    def counterfactual(self, factors: Tensor, do: Intervention) -> Tensor: ...
 
 
 class Setting(NamedTuple):
@@ -78,14 +69,10 @@ class StructuralWorld(ABC):
 
     Attributes:
         effects: the names that have causes, in node order: the columns of `law`.
-        noisy: the effects whose own noise varies from row to row, so that counterfactual
-            and intervention differ. All of them, or none where σ = 0.
-
-    Raises:
-        ValueError: an impossible size, noise or range.
+        noisy: the effects whose own noise varies from row to row, and the range of its usual
+            values: ±3 σ for all effects, none where σ = 0.
     """
 
-    noisy: tuple[str, ...]
     settings: ClassVar[dict[str, Setting]] = {}  # by the names under which studies find it
     named: ClassVar[dict[str, type[StructuralWorld]]] = {}  # every name's world
 
@@ -102,22 +89,21 @@ class StructuralWorld(ABC):
     ):
         if image_size < 8:
             raise ValueError(f"image_size must be at least 8 pixels, got {image_size}.")
-        if not (math.isfinite(noise) and noise >= 0):
+        if not 0 <= noise < math.inf:
             raise ValueError(f"noise is a standard deviation, 0 or more; got {noise}.")
         if set(ranges) != set(graph.nodes):
             raise ValueError(
                 f"ranges must name every factor once, {list(graph.nodes)}; got {list(ranges)}."
             )
         for name, (low, high) in ranges.items():
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            if not -math.inf < low < high < math.inf:
                 raise ValueError(f"range of {name!r} must be (low, high), got {low, high}.")
-        self.graph = graph
-        self.ranges = {n: (float(low), float(high)) for n, (low, high) in ranges.items()}
+        self.graph, self.ranges = graph, dict(ranges)
         self.units = {n: (units or {}).get(n, "") for n in graph.nodes}
-        self.image_size = int(image_size)
-        self.noise = float(noise)
+        self.image_size, self.noise = int(image_size), float(noise)
         self.effects = tuple(n for n in graph.nodes if n not in graph.roots)
-        self.noisy = self.effects if self.noise > 0 else ()
+        usual = (-3 * self.noise, 3 * self.noise)
+        self.noisy = dict.fromkeys(self.effects, usual) if self.noise > 0 else {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(image_size={self.image_size}, noise={self.noise})"
@@ -148,6 +134,10 @@ class StructuralWorld(ABC):
         """``(n,)`` booleans: can the ruler read the whole scene?"""
         return torch.ones(len(factors), dtype=torch.bool, device=factors.device)
 
+    def grid(self, seed: int = 0) -> FactorDataset:
+        """The rows that studies train and test on: 2,000 random ones, unless overridden."""
+        return self.sample(2000, seed)
+
     # ----------------------------------------------------------------- what follows
 
     def sample(self, n: int, seed: int, do: Intervention | None = None) -> FactorDataset:
@@ -156,118 +146,97 @@ class StructuralWorld(ABC):
         Under ``do`` the same seed draws the same roots and the same noise.
         """
         generator = generator_from(seed)
-        roots = self.graph.roots
-        uniform = torch.rand(n, len(roots), generator=generator)
-        low, high = (torch.tensor([self.ranges[r][k] for r in roots]) for k in (0, 1))
+        low, high = torch.tensor([self.ranges[root] for root in self.graph.roots]).T
+        uniform = torch.rand(n, len(low), generator=generator)
         return self.from_roots(low + uniform * (high - low), generator, do)
-
-    def grid(self, seed: int = 0) -> FactorDataset:
-        """The rows that studies train and test on: 2,000 random ones, unless overridden."""
-        return self.sample(2000, seed)
 
     def from_roots(
         self,
         roots: Tensor,
-        seed: int | torch.Generator,
+        seed: Seed,
         do: Intervention | None = None,
         noise: Tensor | None = None,
     ) -> FactorDataset:
-        """The data set with these roots ``(n, r)``, columns in node order.
+        """The data set with these roots ``(n, r)`` and this noise ``(n, e)`` of the effects.
 
-        ``noise`` ``(n, e)`` is the effects' own. Where it is left out, ``seed`` draws it.
+        Columns are in node order. Where ``noise`` is left out, ``seed`` draws it.
         """
         factors = torch.zeros(len(roots), len(self.graph))
-        factors[:, [self.graph.index(r) for r in self.graph.roots]] = roots
+        factors[:, [self.graph.index(root) for root in self.graph.roots]] = roots
         if noise is None:
             noise = self.exogenous(factors, generator_from(seed))
         self._check_effects(noise, "exogenous", factors)
-        fixed = columns(do, self.graph.nodes, factors)
-        factors = self._walk(factors, noise, fixed, set(self.graph.nodes))
-        images = torch.empty(len(factors), 3, *[self.image_size] * 2, dtype=torch.uint8)
-        for start in range(0, len(factors), TURNED_AT_ONCE):
-            part = slice(start, start + TURNED_AT_ONCE)
-            images[part] = (self.render(factors[part]) * 255).round().to(torch.uint8)
+        factors = self._apply(do, factors, noise, changed=self.graph.roots)
+        parts = factors.split(TURNED_AT_ONCE)
+        images = torch.cat([(self.render(p) * 255).round().to(torch.uint8) for p in parts])
         return FactorDataset(images, factors, self.graph, self.units)
 
     def counterfactual(self, factors: Tensor, do: Intervention) -> Tensor:
-        """What ``factors`` ``(n, d)`` would have been under ``do``.
+        """What ``factors`` ``(n, d)``, lawful or not, would have been under ``do``.
 
-        Each effect keeps its residual, factual value − law, which is its own noise. This
-        holds for unlawful factors too, whatever σ is. What ``do`` cannot reach is kept bit
-        by bit.
+        Each effect keeps its residual, factual value − law, which is its own noise. What
+        ``do`` cannot reach is kept bit by bit.
         """
         factors = self._check(factors)
-        fixed = columns(do, self.graph.nodes, factors)
-        named = [self.graph.nodes[i] for i in fixed]
-        residual = self._of_effects(factors) - self._law(factors)
-        return self._walk(factors.clone(), residual, fixed, set(self.graph.affected(named)))
+        return self._apply(do, factors.clone(), self._residual(factors))
 
     def in_support(self, factors: Tensor, name: str) -> Tensor:
-        """``(n,)`` booleans: could this effect have this value, given its causes?
-
-        The answer is yes within 3 σ of the law, and always no for an effect without noise.
-        """
-        factors = self._check(factors)
-        if name not in self.effects:
-            raise ValueError(f"{name!r} is not an effect here; choose from {self.effects}.")
+        """``(n,)`` booleans: is the noise of this effect, one of ``noisy``, a usual one?"""
         if name not in self.noisy:
-            return torch.zeros(len(factors), dtype=torch.bool, device=factors.device)
-        residual = (self._of_effects(factors) - self._law(factors))[:, self.effects.index(name)]
-        return residual.abs() <= 3 * self.noise
+            raise ValueError(f"{name!r} has no noise here; choose from {list(self.noisy)}.")
+        low, high = self.noisy[name]
+        residual = self._residual(self._check(factors))[:, self.effects.index(name)]
+        return (residual >= low) & (residual <= high)
 
     def render(self, factors: Tensor) -> Tensor:
-        """Draw ``(n, d)`` factors as ``(n, 3, size, size)`` float32 images.
+        """Draw ``(n, d)`` factors, lawful or not, as ``(n, 3, size, size)`` float32 images.
 
-        Each pixel mixes colours by the share of it that a shape covers, so that edges are
-        smooth. The factors need not obey the laws.
-
-        Raises:
-            ValueError: factors of a wrong shape, or that are not finite.
+        Each pixel mixes colours by the share of it that a shape covers: edges are smooth.
+        Factors of a wrong shape, or that are not finite, are a ValueError.
         """
         factors = self._check(factors)
-        size = self.image_size
-        canvas = torch.ones(len(factors), 3, size, size, device=factors.device)
+        canvas = torch.ones(len(factors), 3, *[self.image_size] * 2, device=factors.device)
         for start in range(0, len(factors), DRAWN_AT_ONCE):
             part = slice(start, start + DRAWN_AT_ONCE)
             self._draw(canvas[part], factors[part])
         return canvas
 
-    def _walk(
-        self, factors: Tensor, noise: Tensor, fixed: dict[int, Tensor], reach: set[str]
+    def _apply(
+        self, do: Intervention | None, factors: Tensor, noise: Tensor, changed: Sequence = ()
     ) -> Tensor:
-        """Set what is ``fixed``, then apply the laws to all others in ``reach``."""
+        """Set what ``do`` names, then apply the laws to all that it or ``changed`` reaches."""
+        fixed = columns(do, self.graph.nodes, factors)
         for i, value in fixed.items():
             factors[:, i] = value
-        for generation in self.graph.generations[1:]:
-            again = [n for n in generation if n in reach and self.graph.index(n) not in fixed]
-            if again:
+        named = [self.graph.nodes[i] for i in fixed]
+        again = set(self.graph.affected([*changed, *named])) - {*named, *self.graph.roots}
+        for name in itertools.chain(*self.graph.generations):
+            if name in again:
                 values = self._law(factors) + noise
-                for name in again:
-                    factors[:, self.graph.index(name)] = values[:, self.effects.index(name)]
+                factors[:, self.graph.index(name)] = values[:, self.effects.index(name)]
         return factors
 
+    def _residual(self, factors: Tensor) -> Tensor:
+        effects = [self.graph.index(name) for name in self.effects]
+        return factors[:, effects] - self._law(factors)
+
     def _law(self, factors: Tensor) -> Tensor:
-        values = self.law(factors)
-        self._check_effects(values, "law", factors)
-        return values
+        return self._check_effects(self.law(factors), "law", factors)
 
-    def _of_effects(self, factors: Tensor) -> Tensor:
-        return factors[:, [self.graph.index(name) for name in self.effects]]
-
-    def _check_effects(self, values: Tensor, method: str, factors: Tensor) -> None:
+    def _check_effects(self, values: Tensor, method: str, factors: Tensor) -> Tensor:
         expected = (len(factors), len(self.effects))
         if tuple(values.shape) != expected:
             raise ValueError(
                 f"{type(self).__name__}.{method}() must return {expected}: one column for "
                 f"each of {list(self.effects)}; got {tuple(values.shape)}."
             )
+        return values
 
     def _check(self, factors: Tensor) -> Tensor:
         factors = torch.as_tensor(factors, dtype=torch.float32)
-        d = len(self.graph)
-        if factors.ndim != 2 or factors.shape[1] != d:
+        if factors.ndim != 2 or factors.shape[1] != len(self.graph):
             raise ValueError(
-                f"factors must have shape (n, {d}): {list(self.graph.nodes)}; "
+                f"factors must have shape (n, {len(self.graph)}): {list(self.graph.nodes)}; "
                 f"got {tuple(factors.shape)}."
             )
         if not torch.isfinite(factors).all():

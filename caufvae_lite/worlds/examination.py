@@ -5,8 +5,6 @@ that only values are asked about that really occur. The world says what would ha
 model's answer is compared with it twice: its latents, and what a ruler reads off its picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,7 +42,6 @@ class Answer(NamedTuple):
     drawn: Tensor
 
     def score(self, measure: str, factor: str, value: Any) -> Score:
-        """A row of the table about this answer."""
         return Score("+".join(self.names), measure, factor, float(value))
 
 
@@ -69,13 +66,13 @@ def alignment(model: FactorVAE, test: FactorDataset) -> list[Score]:
     return [*scores, Score("", "psnr", "", psnr(as_float(test.images), pictures))]
 
 
-def compositions(model: FactorVAE, images: Tensor, cycles: int = 5) -> list[Score]:
+def compositions(model: FactorVAE, images: Tensor) -> list[Score]:
     """``composition k``: a pixel's mean change after k reconstructions of reconstructions."""
 
     def again(pictures):
         return model.reconstruct(torch.as_tensor(pictures).float()).cpu().numpy()
 
-    changes = composition(again, as_float(images).numpy(), cycles)
+    changes = composition(again, as_float(images).numpy(), cycles=5)
     return [Score("", f"composition {k}", "", c) for k, c in enumerate(changes, start=1)]
 
 
@@ -93,17 +90,25 @@ class Examination:
         """The factors ``(n, d)`` that the ruler reads off the model's reconstructions."""
         return self.world.measure(self.model.reconstruct(self.test.images).cpu())
 
+    def ask(self, names: Sequence[str]) -> Answer:
+        """Put the question do(names) to the model and to the world."""
+        do = permuted_values(self.test, names, self.seed)
+        truth = self.world.counterfactual(self.test.factors, do)
+        found = self.model.counterfactual(self.test.images, do)
+        return Answer(names, truth, found, self.world.measure(found.images.cpu()))
+
     def set_causes(self, names: Sequence[str]) -> list[Score]:
         """do(causes): effects and pictures against the truth; ``psnr copy`` is the input's."""
-        answer, graph = self.ask(names), self.test.graph
-        pictures, truth = answer.found.images.cpu(), self.world.render(answer.truth)
-        copied = psnr(truth, as_float(self.test.images))
-        scores = [answer.score("psnr", "", psnr(truth, pictures))]
-        scores += [answer.score("psnr copy", "", copied)]
-        for node in graph.affected(names):
+        answer, pictures = self.ask(names), as_float(self.test.images)
+        truth = self.world.render(answer.truth)
+        scores = [
+            answer.score("psnr", "", psnr(truth, answer.found.images.cpu())),
+            answer.score("psnr copy", "", psnr(truth, pictures)),
+        ]
+        for node in self.test.graph.affected(names):
             scores += self._as_drawn(answer, node)
             if node not in names:
-                i = graph.index(node)
+                i = self.test.graph.index(node)
                 latent = r2(answer.truth[:, i], answer.found.factors[:, i].cpu())
                 scores.append(answer.score("latent r2", node, latent))
         return [*scores, *self._drift(answer), *self._in_support(answer)]
@@ -126,27 +131,20 @@ class Examination:
                 scores.append(answer.score("noise kept", node, ratio))
         return scores
 
-    def ask(self, names: Sequence[str]) -> Answer:
-        """Put the question do(names) to the model and to the world."""
-        do = permuted_values(self.test, names, self.seed)
-        truth = self.world.counterfactual(self.test.factors, do)
-        found = self.model.counterfactual(self.test.images, do)
-        return Answer(names, truth, found, self.world.measure(found.images.cpu()))
-
     def _as_drawn(self, answer: Answer, node: str) -> list[Score]:
         """``image r2`` of a factor as read off the decoded pictures, and ``missing``.
 
-        A shape that the frame cuts off cannot be read, so the scores are over rows whose true
-        scene fits the frame. ``missing`` is the share of those in which no such shape was
-        found. They count as if the mean had been drawn.
+        Both are over the rows whose true scene fits the frame, so that it can be read.
+        ``missing`` is the share of them in which no such shape was found; they count as if
+        the mean had been drawn.
         """
         i = self.test.graph.index(node)
         rows = self.world.in_frame(answer.truth)
         asked, drawn = answer.truth[rows, i], answer.drawn[rows, i]
         missing = torch.isnan(drawn)
-        drawn = torch.where(missing, asked.mean(), drawn)
-        score = answer.score("image r2", node, r2(asked, drawn))
-        return [score, answer.score("missing", node, missing.float().mean())]
+        score = r2(asked, torch.where(missing, asked.mean(), drawn))
+        share = missing.float().mean()
+        return [answer.score("image r2", node, score), answer.score("missing", node, share)]
 
     def _drift(
         self, answer: Answer, measure: str = "drift", part: Tensor | slice = slice(None)
@@ -167,10 +165,7 @@ class Examination:
         return scores
 
     def _in_support(self, answer: Answer) -> list[Score]:
-        """``in support``: the rows whose asked value its causes allow; and the drift there.
-
-        For a single effect with noise of its own. Other questions have no such scores.
-        """
+        """For one noisy effect: the rows whose value its causes allow, and the drift there."""
         if len(answer.names) > 1 or answer.names[0] not in self.world.noisy:
             return []
         near = self.world.in_support(answer.truth, answer.names[0])

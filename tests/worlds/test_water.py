@@ -100,7 +100,7 @@ def test_the_waters_own_noise_is_uniform_and_reach_has_what_is_asked():
 
 @pytest.mark.parametrize(("noise", "noisy"), [(0.0, NAMES[1:2]), (0.1, NAMES[1::2])])
 def test_height_is_always_noisy_and_reach_where_asked(noise, noisy):
-    assert Water(noise=noise).noisy == noisy
+    assert tuple(Water(noise=noise).noisy) == noisy
 
 
 def test_height_is_in_support_where_its_noise_is_drawn():
