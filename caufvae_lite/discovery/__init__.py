@@ -1,44 +1,23 @@
 """From data to a graph: our search over a super-graph, and the established ways beside it.
 
 Begin with `find_graph` in ``search.py``. It ranks edges by gates (``gates.py``) and chooses on
-held-out rows (``held_out.py``). ``orders.py`` is for an unknown order, ``rivals.py`` has CAM
-and PC, and ``random_scm.py`` makes models whose graph is known.
+held-out rows (``held_out.py``). ``rivals.py`` has CAM and PC, and ``random_scm.py`` makes
+models whose graph is known.
 """
 
-from caufvae_lite.discovery.gates import PENALTIES, GatedFlow, learn_gates
+from caufvae_lite.discovery.gates import PENALTIES, learn_gates
 from caufvae_lite.discovery.held_out import FOLDS, HIDDEN, LOG_SCALE, STEPS, standardised
-from caufvae_lite.discovery.orders import complete, order_scores
 from caufvae_lite.discovery.random_scm import RandomSCM
 from caufvae_lite.discovery.rivals import cam, pc
 from caufvae_lite.discovery.search import (
     CRITICAL,
     LEVEL,
     STARTS,
-    Candidate,
-    Found,
-    choose_graph,
+    complete,
     find_graph,
+    order_scores,
 )
 
-__all__ = [
-    "CRITICAL",
-    "FOLDS",
-    "HIDDEN",
-    "LEVEL",
-    "LOG_SCALE",
-    "PENALTIES",
-    "STARTS",
-    "STEPS",
-    "Candidate",
-    "Found",
-    "GatedFlow",
-    "RandomSCM",
-    "cam",
-    "choose_graph",
-    "complete",
-    "find_graph",
-    "learn_gates",
-    "order_scores",
-    "pc",
-    "standardised",
-]
+__all__ = ["CRITICAL", "FOLDS", "HIDDEN", "LEVEL", "LOG_SCALE", "PENALTIES", "STARTS", "STEPS"]
+__all__ += ["RandomSCM", "cam", "complete", "find_graph", "learn_gates", "order_scores", "pc"]
+__all__ += ["standardised"]

@@ -6,26 +6,20 @@ z_j. Flow and gates minimise −log p(z) + λ Σ g_ij, with λ rising from the f
 and no threshold (the path of Lemhadri et al., LassoNet, 2021).
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from caufvae_lite.discovery.held_out import HIDDEN, LOG_SCALE, parent_columns, standardised
+from caufvae_lite.discovery.held_out import HIDDEN, LOG_SCALE, standardised
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
-from caufvae_lite.mechanisms import evaluate
 
-__all__ = ["PENALTIES", "GatedFlow", "Gates", "learn_gates"]
-
-PENALTIES = (
-    1e-2,
-    3.0,
-)  # λ, in nats a unit of gate: the first costs nothing, the last shuts all
+PENALTIES = (1e-2, 3.0)  # λ, nats a unit of gate: the first costs nothing, the last shuts all
+WARM_UP, RISING = 150, 400  # full-batch steps with λ = 0, and with λ rising
+# Weight decay keeps the other weights small: large ones could make up for a small gate.
+RATE, WEIGHT_DECAY = 1e-2, 0.1
 
 
 class Gates(nn.Module):
@@ -39,110 +33,42 @@ class Gates(nn.Module):
         return weight * self.open.unsqueeze(-1)
 
 
-class GatedFlow(CausalFlow):
-    """A `CausalFlow` over a super-graph, with a gate on every edge (all start at 1)."""
-
-    def __init__(
-        self,
-        graph: CausalGraph,
-        hidden: Sequence[int] = (HIDDEN, HIDDEN),
-        log_scale: tuple[float, float] = LOG_SCALE,
-    ):
-        super().__init__(graph, hidden, log_scale)
-        self._gates: dict[str, Gates] = {}
-        for node in graph.nodes:
-            if graph.parents(node):
-                self._gates[node] = Gates(len(graph.parents(node)))
-                weights = self.mechanisms[node].weights
-                parametrize.register_parametrization(weights, "0", self._gates[node])
-
-    @property
-    def gates(self) -> Tensor:
-        """``(d, d)``; ``[j, i]`` is the gate of j → i, and 0 where the super-graph has none."""
-        matrix = torch.zeros(len(self.graph), len(self.graph))
-        for node, gate in self._gates.items():
-            rows, column = parent_columns(self.graph, node), self.graph.index(node)
-            matrix[rows, column] = gate.open.detach().to(matrix)
-        return matrix
-
-    def gate_parameters(self) -> list[nn.Parameter]:
-        """One ``(p,)`` parameter for every node that has parents."""
-        return [gate.open for gate in self._gates.values()]
-
-    @torch.no_grad()
-    def pruned(self, graph: CausalGraph) -> CausalFlow:
-        """The plain flow over a sub-graph, its weights copied and its gates multiplied in.
-
-        Where only shut gates are left out it is the same function.
-
-        Raises:
-            ValueError: ``graph`` has other nodes, or an edge that the super-graph has not.
-        """
-        extra = set(graph.edges) - set(self.graph.edges)
-        if graph.nodes != self.graph.nodes or extra:
-            raise ValueError(f"Not a sub-graph of the flow's: {sorted(extra) or graph.nodes}.")
-        flow = CausalFlow(graph, self.hidden, self.log_scale)
-        for node in graph.nodes:
-            ours, theirs = self.mechanisms[node], flow.mechanisms[node]
-            parents = self.graph.parents(node)
-            if not parents:
-                theirs.load_state_dict(ours.state_dict())
-            elif graph.parents(node):
-                kept = [parents.index(parent) for parent in graph.parents(node)]
-                values = [ours.weights[0][kept], *ours.weights[1:], *ours.biases]
-                for its, value in zip([*theirs.weights, *theirs.biases], values, strict=True):
-                    its.copy_(value)
-            else:  # No parent is left: what the network says of zeros becomes two numbers.
-                nothing = ours.biases[0].new_zeros(1, len(parents))
-                raw_scale, shift = evaluate([ours], [nothing])[0, 0]
-                theirs.raw_scale.copy_(raw_scale)
-                theirs.shift.copy_(shift)
-        return flow
+def gated_flow(graph: CausalGraph) -> tuple[CausalFlow, dict[str, nn.Parameter]]:
+    """A flow over a super-graph, and the gates ``(p,)`` of each factor's p parents, all 1."""
+    flow = CausalFlow(graph, (HIDDEN, HIDDEN), LOG_SCALE)
+    gates: dict[str, nn.Parameter] = {}
+    for node in graph.nodes:
+        if parents := graph.parents(node):
+            parametrisation = Gates(len(parents))
+            weights = flow.mechanisms[node].weights
+            parametrize.register_parametrization(weights, "0", parametrisation)
+            gates[node] = parametrisation.open
+    return flow, gates
 
 
 def learn_gates(
-    factors: Tensor,
-    super_graph: CausalGraph,
-    seed: int = 0,
-    *,
-    warm_up: int = 150,
-    steps: int = 400,
-    lr: float = 1e-2,
-    weight_decay: float = 0.1,
-) -> tuple[GatedFlow, Tensor]:
-    """Fit flow and gates to all rows while λ rises.
+    factors: Tensor, super_graph: CausalGraph, seed: int = 0
+) -> tuple[CausalFlow, Tensor]:
+    """Fit flow and gates to all rows of ``(n, d)`` factors (NaN is missing) while λ rises.
 
-    Weight decay keeps the other weights small: large ones could make up for a small gate.
-
-    Args:
-        factors: ``(n, d)``; NaN is missing.
-        super_graph: the edges that get a gate.
-        seed: of the first weights.
-        warm_up, steps: full-batch steps with λ = 0, and with λ rising.
-        lr: learning rate of flow and gates.
-        weight_decay: of all weights but the gates.
-
-    Returns:
-        the flow at the last λ, and the strengths ``(d, d)``.
+    Returns the flow at the last λ, and the strengths ``(d, d)``, where ``[j, i]`` is that of
+    j → i. The first weights follow ``seed``.
     """
     x = standardised(factors, super_graph)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        flow = GatedFlow(super_graph)
+        flow, named = gated_flow(super_graph)
+    gates: list[Tensor] = list(named.values())
     strength = torch.zeros(len(super_graph), len(super_graph))
-    gates = flow.gate_parameters()
     if not gates:
         return flow, strength
-    mine = {id(gate) for gate in gates}
-    others = [p for p in flow.parameters() if id(p) not in mine]
-    groups: list[dict[str, Any]] = [
-        {"params": others, "weight_decay": weight_decay},
-        {"params": gates, "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99))
+    others = [p for p in flow.parameters() if all(p is not gate for gate in gates)]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": gates, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.99), weight_decay=WEIGHT_DECAY)
+    last_open = torch.zeros(len(super_graph.edges))  # λ
     low, high = PENALTIES
-    for step in range(warm_up + steps):
-        penalty = 0.0 if step < warm_up else low * (high / low) ** ((step - warm_up) / steps)
+    for step in range(WARM_UP + RISING):
+        penalty = 0.0 if step < WARM_UP else low * (high / low) ** ((step - WARM_UP) / RISING)
         loss = -flow.node_log_prob(x).sum() / len(x)
         loss = loss + penalty * torch.stack([gate.sum() for gate in gates]).sum()
         optimizer.zero_grad()
@@ -151,6 +77,10 @@ def learn_gates(
         with torch.no_grad():
             for gate in gates:
                 gate.clamp_(min=0)
-        strength[flow.gates > 0] = penalty
-    # The gates that are still open all have the last λ; their size decides between them.
-    return flow, strength + low * 1e-3 * flow.gates
+            size = torch.cat(gates)
+        last_open[size > 0] = penalty
+    # The gates that are still open all have the last λ; their size decides between them. Gates
+    # come effect by effect, as the edges do in the transposed matrix.
+    edges = torch.tensor(super_graph.adjacency.T)
+    strength.T[edges] = last_open + low * 1e-3 * size
+    return flow, strength

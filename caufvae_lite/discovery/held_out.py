@@ -9,10 +9,8 @@ standard deviation. Where an effect has no noise, how finely a network traces it
 evidence for an edge.
 
 A score is not an unbiased estimate, because each fit stops at the step where its held-out score
-is best. It serves to compare families.
+(the mean over all folds) is best. It serves to compare families.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Sequence
@@ -25,9 +23,6 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.mechanisms import Mechanism, ScaleBounds, evaluate, log_density
 from caufvae_lite.randomness import keyed_generator
 
-__all__ = ["FOLDS", "HIDDEN", "LOG_SCALE", "STEPS", "Family"]
-__all__ += ["folds", "held_out_log_prob", "parent_columns", "standardised"]
-
 FOLDS = 5
 HIDDEN = 16  # width of both hidden layers of a mechanism
 LOG_SCALE = (math.log(0.1), 1.0)  # bounds of s, for factors with variance 1
@@ -39,11 +34,6 @@ WEIGHT_DECAY = 0.1
 LARGEST_GROUP = 2**20  # hidden units × rows of the mechanisms that are fitted together
 
 Family = tuple[int, tuple[int, ...]]  # a factor and its parents, as columns
-
-
-def parent_columns(graph: CausalGraph, node: str) -> list[int]:
-    """The columns of a factor's parents, in node order."""
-    return [graph.index(parent) for parent in graph.parents(node)]
 
 
 def standardised(factors: Tensor, graph: CausalGraph) -> Tensor:
@@ -67,9 +57,8 @@ def standardised(factors: Tensor, graph: CausalGraph) -> Tensor:
             f"Every factor needs {2 * FOLDS} labels or more; {few} have fewer. "
             "Label more rows, or leave these factors out."
         )
-    mean = x.nanmean(0)
-    std = (x - mean).square().nanmean(0).sqrt()
-    return (x - mean) / std.clamp_min(1e-12)
+    centred = x - x.nanmean(0)
+    return centred / centred.square().nanmean(0).sqrt().clamp_min(1e-12)
 
 
 def folds(n: int, seed: int) -> Tensor:
@@ -79,20 +68,16 @@ def folds(n: int, seed: int) -> Tensor:
     return fold
 
 
-def held_out_log_prob(
-    x: Tensor, families: Sequence[Family], seed: int = 0, *, steps: int = STEPS
-) -> Tensor:
+def held_out_log_prob(x: Tensor, families: Sequence[Family], seed: int = 0) -> Tensor:
     """log p(z_i | parents) of every row, by a mechanism that was fitted without it.
 
-    Each family stops at the step where its mean over all folds is best. All families of one
-    factor are compared on the same rows: those where the factor and every parent in any of its
-    families is observed.
+    All families of one factor are compared on the same rows: those where the factor and every
+    parent in any of its families is observed.
 
     Args:
         x: ``(n, d)``, standardised; NaN is missing.
         families: (factor, parents) as columns.
         seed: of the folds and of the first weights.
-        steps: of each fit.
 
     Returns:
         ``(len(families), n)``; NaN where the row is not used.
@@ -109,47 +94,35 @@ def held_out_log_prob(
     for start in range(0, len(families), size):
         group = families[start : start + size]
         rows = torch.stack([usable[node] for node, _ in group])
-        mechanisms = _first_mechanisms(group, x.shape[1], keyed_generator(seed, 1, start))
-        best = _fit_and_score(filled, group, mechanisms, rows, held_out, steps)
+        best = _fit_and_score(filled, group, rows, held_out, keyed_generator(seed, 1, start))
         scores.append(torch.where(rows, best, torch.nan))
     return torch.cat(scores)
 
 
 def _fit_and_score(
-    x: Tensor,
+    x: Tensor,  # (n, d), without NaN
     families: Sequence[Family],
-    mechanisms: Sequence[Mechanism],
-    rows: Tensor,
-    held_out: Tensor,
-    steps: int,
+    rows: Tensor,  # (len(families), n) booleans: the rows that each family may use
+    held_out: Tensor,  # (FOLDS, n) booleans: the rows that each fold does not learn from
+    generator: torch.Generator,  # of the first weights
 ) -> Tensor:
-    """Fit all families and folds side by side, by full-batch AdamW.
+    """Each family's held-out log-density ``(len(families), n)`` at its best step.
 
-    Args:
-        x: ``(n, d)`` without NaN.
-        mechanisms: one a family and fold, which are trained in place.
-        rows: ``(len(families), n)`` booleans, the rows that each family may use.
-        held_out: ``(FOLDS, n)`` booleans, the rows that each fold does not learn from.
-
-    Returns:
-        ``(len(families), n)``, each family's held-out log-density at its best step.
+    All families and folds are fitted side by side, by full-batch AdamW.
     """
     shape = (len(families), FOLDS, len(x))
     held_out = held_out & rows.unsqueeze(1)
     weight = (rows.unsqueeze(1) & ~held_out).float()
     weight /= weight.sum(-1, keepdim=True).clamp_min(1)
     # A family without parents reads a column of zeros, so that its outputs are constants.
-    inputs = [
-        x[:, list(parents)] if parents else x.new_zeros(len(x), 1)
-        for _, parents in families
-        for _ in range(FOLDS)
-    ]
+    read = [list(parents) for _, parents in families for _ in range(FOLDS)]
+    inputs = [x[:, columns] if columns else x.new_zeros(len(x), 1) for columns in read]
     target = x[:, [node for node, _ in families]].T.unsqueeze(1)
     bounded = ScaleBounds(*LOG_SCALE)
-    vector = _as_one_vector(mechanisms)
+    mechanisms, vector = _first_mechanisms(read, x.shape[1], generator)
     optimizer = torch.optim.AdamW([vector], betas=(0.9, 0.99), weight_decay=WEIGHT_DECAY)
     best = torch.full((len(families), len(x)), -math.inf)
-    for step in range(steps + 1):
+    for step in range(STEPS + 1):
         raw, shift = evaluate(mechanisms, inputs).view(*shape, 2).unbind(-1)
         log_scale = bounded(raw)
         log_prob = log_density((target - shift) * torch.exp(-log_scale), log_scale)
@@ -157,27 +130,46 @@ def _fit_and_score(
             now = (log_prob.detach() * held_out).sum(1)
             better = now.sum(1) > best.sum(1)
             best[better] = now[better]
-        if step < steps:
-            optimizer.param_groups[0]["lr"] = _learning_rate(step / steps)
+        if step < STEPS:
+            optimizer.param_groups[0]["lr"] = _learning_rate(step / STEPS)
             optimizer.zero_grad(set_to_none=False)
             (-(log_prob * weight).sum()).backward()
             optimizer.step()
     return best
 
 
-def _as_one_vector(mechanisms: Sequence[Mechanism]) -> nn.Parameter:
-    """All weights as one vector, of which the mechanisms' own weights and gradients are views.
+def _first_mechanisms(
+    read: Sequence[list[int]], d: int, generator: torch.Generator
+) -> tuple[list[Mechanism], nn.Parameter]:
+    """Mechanisms that read the given columns, and all their weights as one vector.
 
-    The optimiser then updates one tensor. Hundreds of small ones would cost a third more time.
+    The weights of a layer are drawn at once, as if every mechanism read all d columns; each
+    then keeps the rows of its parents. The mechanisms' weights and gradients are views of the
+    vector's, so that the optimiser updates one tensor. Hundreds of small ones would cost a
+    third more time.
     """
-    weights = [p for mechanism in mechanisms for p in mechanism.parameters()]
-    vector = nn.Parameter(parameters_to_vector(weights).detach())
+
+    def uniform(*shape: int) -> Tensor:
+        return 2 * torch.rand(len(read), *shape, generator=generator) - 1
+
+    first, first_bias = uniform(d, HIDDEN), uniform(HIDDEN)
+    second = 1.7 / HIDDEN**0.5 * uniform(HIDDEN, HIDDEN)
+    last = 0.1 / HIDDEN**0.5 * uniform(HIDDEN, 2)
+    values = []
+    inputs = [columns or [0] for columns in read]
+    for k, columns in enumerate(inputs):
+        values += [first[k, columns] * (1.7 / len(columns) ** 0.5), second[k], last[k]]
+        values += [first_bias[k], torch.zeros(HIDDEN), torch.zeros(2)]
+    vector = nn.Parameter(parameters_to_vector(values))
     vector.grad = torch.zeros_like(vector)
+    with torch.random.fork_rng(devices=[]):
+        mechanisms = [Mechanism(len(columns), (HIDDEN, HIDDEN)) for columns in inputs]
+    weights = [p for mechanism in mechanisms for p in mechanism.parameters()]
     vector_to_parameters(vector.detach(), weights)
     gradients = vector.grad.split([p.numel() for p in weights])
     for own, gradient in zip(weights, gradients, strict=True):
         own.grad = gradient.view_as(own)
-    return vector
+    return mechanisms, vector
 
 
 def _learning_rate(progress: float) -> float:
@@ -185,35 +177,3 @@ def _learning_rate(progress: float) -> float:
     if progress < WARM_UP:
         return PEAK_RATE * (START_SHARE + (1 - START_SHARE) / WARM_UP * progress)
     return PEAK_RATE * (1 + math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))) / 2
-
-
-def _first_mechanisms(
-    families: Sequence[Family], d: int, generator: torch.Generator
-) -> list[Mechanism]:
-    """A mechanism for each family and fold, whose weights depend on ``generator`` alone.
-
-    All weights of a layer are drawn at once, as if every mechanism read all d columns; each
-    then keeps the rows of its parents.
-    """
-    m = len(families) * FOLDS
-    with torch.random.fork_rng(devices=[]):
-        mechanisms = [
-            Mechanism(max(1, len(parents)), (HIDDEN, HIDDEN))
-            for _, parents in families
-            for _ in range(FOLDS)
-        ]
-
-    def uniform(*shape: int) -> Tensor:
-        return 2 * torch.rand(shape, generator=generator) - 1
-
-    first, first_bias = uniform(m, d, HIDDEN), uniform(m, HIDDEN)
-    second = 1.7 / HIDDEN**0.5 * uniform(m, HIDDEN, HIDDEN)
-    last = 0.1 / HIDDEN**0.5 * uniform(m, HIDDEN, 2)
-    for k, mechanism in enumerate(mechanisms):
-        parents = list(families[k // FOLDS][1]) or [0]
-        weights = [first[k, parents] * (1.7 / len(parents) ** 0.5), second[k], last[k]]
-        biases = [first_bias[k], torch.zeros(HIDDEN), torch.zeros(2)]
-        with torch.no_grad():
-            for own, value in zip(mechanism.parameters(), weights + biases, strict=True):
-                own.copy_(value)
-    return mechanisms

@@ -4,8 +4,6 @@ CAM (Bühlmann, Peters, Ernest 2014) needs ``statsmodels``, PC (Spirtes, Glymour
 ``causal-learn``; both come with the extra ``bench``.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from types import ModuleType
 
@@ -16,11 +14,12 @@ from torch import Tensor
 from caufvae_lite.discovery.held_out import standardised
 from caufvae_lite.graph import CausalGraph
 
+CAM_LEVEL, CURVES = 1e-3, 10  # of the F test, and the degrees of freedom of each spline
+PC_LEVEL = 0.01  # of Fisher's test
 
-def cam(
-    factors: Tensor, super_graph: CausalGraph, alpha: float = 1e-3, curves: int = 10
-) -> CausalGraph:
-    """CAM's pruning: an additive model on all predecessors, edges with p < ``alpha`` kept.
+
+def cam(factors: Tensor, super_graph: CausalGraph) -> CausalGraph:
+    """CAM's pruning: an additive model on all predecessors, edges with p < `CAM_LEVEL` kept.
 
     Cubic regression splines of ``statsmodels``, knots at quantiles, and the exact F test
     of each curve (mgcv's penalised curves, which CAM used, have no such test in Python:
@@ -35,18 +34,19 @@ def cam(
         if not parents:
             continue
         inputs = x[:, [super_graph.index(p) for p in parents]]
-        basis = splines(inputs, df=[curves] * len(parents), degree=[3] * len(parents)).basis
-        curve = np.repeat(np.arange(len(parents)), curves - 1)
+        basis = splines(inputs, df=[CURVES] * len(parents), degree=[3] * len(parents)).basis
+        curve = np.repeat(np.arange(len(parents)), CURVES - 1)
         curve, basis = curve[basis.any(0)], basis[:, basis.any(0)]  # tied values: empty splines
         design = np.column_stack([np.ones(len(x)), basis])
         result = ols(x[:, super_graph.index(name)], design).fit()
         for j, parent in enumerate(parents):
-            if float(result.f_test(np.eye(design.shape[1])[1:][curve == j]).pvalue) < alpha:
+            contrast = np.eye(design.shape[1])[1:][curve == j]
+            if float(result.f_test(contrast).pvalue) < CAM_LEVEL:
                 edges.append((parent, name))
     return CausalGraph(super_graph.nodes, edges)
 
 
-def pc(factors: Tensor, super_graph: CausalGraph, alpha: float = 0.01) -> CausalGraph:
+def pc(factors: Tensor, super_graph: CausalGraph) -> CausalGraph:
     """PC's skeleton by Fisher's z (causal-learn), oriented by the order of ``super_graph``.
 
     The test is a linear one. Edges between pairs that the order forbids do not arise, since
@@ -54,13 +54,9 @@ def pc(factors: Tensor, super_graph: CausalGraph, alpha: float = 0.01) -> Causal
     """
     search = _optional("causallearn.search.ConstraintBased.PC", "causal-learn").pc
     x = _complete_rows(factors, super_graph)
-    matrix = search(x, alpha, "fisherz", show_progress=False).G.graph
+    matrix = search(x, PC_LEVEL, "fisherz", show_progress=False).G.graph
     joined = (matrix != 0) | (matrix.T != 0)
-    nodes = super_graph.nodes
-    return CausalGraph(
-        nodes,
-        [(a, b) for a, b in super_graph.edges if joined[nodes.index(a), nodes.index(b)]],
-    )
+    return CausalGraph.from_adjacency(super_graph.adjacency & joined, super_graph.nodes)
 
 
 def _complete_rows(factors: Tensor, graph: CausalGraph) -> np.ndarray:

@@ -13,17 +13,15 @@ The ranking has seen all rows, and each refit stops where its held-out score is 
 favour larger parent sets, if anything.
 
 Nothing here knows the true graph: λ has a range and not a value, and the threshold is the
-data's own. What the likelihood cannot see, this search cannot find. One example is the order
-(see `orders.py`). Another is an effect that is a function of its causes without noise: another
-function of the same causes tells as much as a cause (no faithfulness).
-
-The data are standardised first, whatever their units.
+data's own. What the likelihood cannot see, this search cannot find. One example is the order:
+`order_scores` says how likely held-out rows are under every possible one. Another is an effect
+that is a function of its causes without noise: another function of the same causes tells as
+much as a cause (no faithfulness).
 """
 
-from __future__ import annotations
-
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -31,103 +29,58 @@ from scipy import stats
 from torch import Tensor
 
 from caufvae_lite.discovery.gates import learn_gates
-from caufvae_lite.discovery.held_out import (
-    FOLDS,
-    STEPS,
-    Family,
-    folds,
-    held_out_log_prob,
-    parent_columns,
-    standardised,
-)
+from caufvae_lite.discovery.held_out import FOLDS, folds, held_out_log_prob, standardised
 from caufvae_lite.graph import CausalGraph
-
-__all__ = ["CRITICAL", "LEVEL", "STARTS", "Candidate", "Found", "choose_graph", "find_graph"]
 
 STARTS = 3  # fits whose strengths are averaged, since where a weak gate shuts is partly luck
 LEVEL = 0.05  # of the one-sided test
 CRITICAL = float(stats.t.ppf(1 - LEVEL, FOLDS - 1))  # of the test, in standard errors
 LARGEST_FAMILY = 8  # parents of one factor at most, to limit the cost
+MOST_FACTORS = 5  # all their orders are scored
 
 
 class Candidate(NamedTuple):
-    """A parent set that was tried for a factor.
-
-    Attributes:
-        parents: their names.
-        log_prob: held-out log-likelihood, in nats a row.
-        worse: how much less that is than the best candidate's.
-        errors: the same in standard errors.
-    """
+    """A parent set that was tried for a factor."""
 
     parents: tuple[str, ...]
-    log_prob: float
-    worse: float
-    errors: float
+    log_prob: float  # held-out log-likelihood, in nats a row
+    worse: float  # how much less that is than the best candidate's
+    errors: float  # the same in standard errors
 
 
-@dataclass(frozen=True)
-class Found:
-    """What `find_graph` found.
-
-    Attributes:
-        graph: the chosen graph.
-        strength: ``(d, d)``, the λ at which the gate of ``[j, i]`` shut, a geometric mean over
-            `STARTS` fits.
-        candidates: the nested parent sets of each factor that may have parents.
-    """
+class Found(NamedTuple):
+    """What `find_graph` found."""
 
     graph: CausalGraph
-    strength: Tensor
-    candidates: dict[str, list[Candidate]]
+    strength: Tensor  # (d, d): [j, i] is the λ that shut the gate of j → i, a geometric mean
+    candidates: dict[str, list[Candidate]]  # nested, of each factor that may have parents
 
 
-def find_graph(
-    factors: Tensor, super_graph: CausalGraph, seed: int = 0, *, steps: int = STEPS
-) -> Found:
+def find_graph(factors: Tensor, super_graph: CausalGraph, seed: int = 0) -> Found:
     """Learn gates, then choose each factor's parents on held-out rows; see above.
 
     Args:
         factors: ``(n, d)``, columns in the order of ``super_graph.nodes``; NaN is missing.
         super_graph: every edge that is possible; ``graph.order_only()`` knows the order.
         seed: of folds and first weights.
-        steps: of each refit.
     """
     paths = [learn_gates(factors, super_graph, seed + 1000 * k)[1] for k in range(STARTS)]
     strength = torch.stack(paths).clamp_min(1e-9).log().mean(0).exp()
-    return choose_graph(factors, super_graph, strength, seed, steps=steps)
+    return choose_graph(factors, super_graph, strength, seed)
 
 
 def choose_graph(
-    factors: Tensor,
-    super_graph: CausalGraph,
-    strength: Tensor,
-    seed: int = 0,
-    *,
-    steps: int = STEPS,
+    factors: Tensor, super_graph: CausalGraph, strength: Tensor, seed: int = 0
 ) -> Found:
-    """For each factor the fewest nested parents that are not significantly worse; see above.
-
-    Args:
-        factors, super_graph: as for `find_graph`.
-        strength: ``(d, d)``, which ranks the edges into each factor.
-        seed, steps: as for `find_graph`.
-
-    Raises:
-        ValueError: ``strength`` has another shape, or the data does not suit the graph.
-    """
+    """For each factor the fewest strongest parents that are not significantly worse."""
     x, nodes = standardised(factors, super_graph), super_graph.nodes
-    d = len(nodes)
-    if strength.shape != (d, d):
-        raise ValueError(f"strength must be ({d}, {d}), got {tuple(strength.shape)}.")
-    families: dict[str, list[Family]] = {}
+    families: dict[str, list[tuple[int, tuple[int, ...]]]] = {}  # (factor, parents), as columns
     for i, node in enumerate(nodes):
-        if super_graph.parents(node):
-            allowed = parent_columns(super_graph, node)
+        if allowed := [super_graph.index(parent) for parent in super_graph.parents(node)]:
             ranked = sorted(allowed, key=lambda j: -float(strength[j, i]))[:LARGEST_FAMILY]
             families[node] = [(i, tuple(ranked[:k])) for k in range(len(ranked) + 1)]
     every = [family for own in families.values() for family in own]
-    scores = held_out_log_prob(x, every, seed, steps=steps)
+    scores = held_out_log_prob(x, every, seed)
     fold = folds(len(x), seed)
     edges: list[tuple[str, str]] = []
     candidates: dict[str, list[Candidate]] = {}
@@ -156,3 +109,41 @@ def _means_and_errors(log_prob: Tensor, fold: Tensor) -> tuple[Tensor, Tensor]:
     gaps = scores[means.argmax()] - scores
     by_fold = torch.stack([gaps[:, fold == k].mean(1) for k in range(FOLDS)], 1)
     return means, by_fold.std(1) * math.sqrt(1 / FOLDS + 1 / (FOLDS - 1))
+
+
+def order_scores(
+    factors: Tensor, nodes: Sequence[str], seed: int = 0
+) -> dict[tuple[str, ...], float]:
+    """Held-out log-likelihood of every order's complete graph, in nats a row, best first.
+
+    They are all made of d · 2^(d−1) families, each fitted once. More than `MOST_FACTORS`
+    factors are a `ValueError`.
+    """
+    empty = CausalGraph(nodes)
+    d = len(empty)
+    if d > MOST_FACTORS:
+        raise ValueError(
+            f"All orders of {d} factors are too many; {MOST_FACTORS} is the limit. "
+            "Give find_graph an order that you know."
+        )
+    x = standardised(factors, empty)
+    families = [
+        (i, parents)
+        for i in range(d)
+        for k in range(d)
+        for parents in itertools.combinations([j for j in range(d) if j != i], k)
+    ]
+    means = held_out_log_prob(x, families, seed).nanmean(1).tolist()
+    score = dict(zip(families, means, strict=True))
+    totals = {
+        tuple(empty.nodes[i] for i in order): sum(
+            score[i, tuple(sorted(order[:k]))] for k, i in enumerate(order)
+        )
+        for order in itertools.permutations(range(d))
+    }
+    return dict(sorted(totals.items(), key=lambda item: -item[1]))
+
+
+def complete(order: Sequence[str], nodes: Sequence[str]) -> CausalGraph:
+    """Every edge that ``order`` allows, columns in the order of ``nodes``."""
+    return CausalGraph(nodes, itertools.combinations(order, 2))

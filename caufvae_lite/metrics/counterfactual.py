@@ -1,15 +1,11 @@
 """Did the intervention change what it should, and nothing else?"""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caufvae_lite.metrics.accuracy import mae
-
-__all__ = ["composition", "drift", "noise_kept_ratio"]
 
 
 def drift(before: ArrayLike, after: ArrayLike, scale: ArrayLike) -> NDArray[np.float64]:

@@ -1,25 +1,21 @@
 """Does every code hold one factor, and is every factor in one code?
 
-Nothing here knows which code was meant for which factor, so these scores suit models that
-learnt without labels. They do not change with a code's shift, scale and sign (DCI and
-Spearman's MCC: with any monotone bend); where these must count, use ``r2``. Scikit-learn
-and SciPy load when a score is asked for.
+Factors are ``(n, d_factors)`` and codes ``(n, d_codes)``. Nothing here knows which code was
+meant for which factor, so these scores suit models that learnt without labels. They do not
+change with a code's shift, scale and sign (DCI: with any monotone bend); where these must
+count, use ``r2``. Scikit-learn and SciPy load when a score is asked for.
+
+Every function raises a `ValueError` unless both are tables of equally many (two or more) rows,
+all values are finite, and every factor varies.
 
 Factors that cause one another are a trap: a code that is the sun alone predicts the shadow.
 """
-
-from __future__ import annotations
-
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caufvae_lite.metrics.accuracy import r2
 
-__all__ = ["assignment", "dci", "disentanglement_completeness", "mcc", "r2_matrix"]
-
-Kind = Literal["pearson", "spearman"]
 TREES, ROWS_IN_A_LEAF = 100, 5  # of the forest in ``dci``
 
 
@@ -27,82 +23,57 @@ def r2_matrix(factors: ArrayLike, codes: ArrayLike) -> NDArray[np.float64]:
     """R² ``(d_factors, d_codes)`` of the least-squares line from each code to each factor.
 
     That is their squared correlation; a constant code scores 0.
-
-    Args:
-        factors: ``(n, d_factors)``, here and in the other functions of this file.
-        codes: ``(n, d_codes)``.
-
-    Raises:
-        ValueError: not two tables of equally many (two or more) rows, a value that is not
-            finite, or a constant factor. The other functions raise it too.
-
-    >>> r2_matrix([[0.0], [1.0], [2.0]], [[9.0, 1.0], [7.0, 1.0], [5.0, 1.0]]).round(6).tolist()
-    [[1.0, 0.0]]
     """
-    return np.square(_correlations(factors, codes, "pearson"))
+    return np.square(_correlations(factors, codes))
 
 
-def assignment(factors: ArrayLike, codes: ArrayLike, kind: Kind = "pearson") -> tuple[int, ...]:
+def assignment(factors: ArrayLike, codes: ArrayLike) -> tuple[int, ...]:
     """Which code stands for which factor: one code index per factor, none twice.
 
     It is the assignment with the largest sum of absolute correlations (Kuhn 1955; SciPy's
-    solver). Codes left over are in no pair.
-
-    Raises:
-        ValueError: fewer codes than factors, or an unknown ``kind``.
+    solver). Codes left over are in no pair; fewer codes than factors are a `ValueError`.
     """
-    return _assign(np.abs(_correlations(factors, codes, kind)))
+    from scipy.optimize import linear_sum_assignment
+
+    similarity = np.abs(_correlations(factors, codes))
+    n_factors, n_codes = similarity.shape
+    if n_codes < n_factors:
+        raise ValueError(f"{n_factors} factors need as many codes, got {n_codes}.")
+    return tuple(int(i) for i in linear_sum_assignment(similarity, maximize=True)[1])
 
 
-def mcc(factors: ArrayLike, codes: ArrayLike, kind: Kind = "pearson") -> float:
+def mcc(factors: ArrayLike, codes: ArrayLike) -> float:
     """Mean absolute correlation of the factors with the codes that ``assignment`` finds.
 
     The score of nonlinear ICA (Hyvärinen and Morioka 2016; Khemakhem et al. 2020): 1 iff
-    every factor has a code of its own that is it up to shift, scale and sign, or, with
-    Spearman's rank correlation, up to a monotone function.
+    every factor has a code of its own that is it up to shift, scale and sign.
 
     >>> mcc([[0, 1], [1, 0], [2, 5]], [[1, 0], [0, -1], [5, -2]])
     1.0
     """
-    similarity = np.abs(_correlations(factors, codes, kind))
-    chosen = _assign(similarity)
+    chosen = assignment(factors, codes)
+    similarity = np.abs(_correlations(factors, codes))
     return float(similarity[np.arange(len(chosen)), chosen].mean())
 
 
-def dci(
-    factors: ArrayLike, codes: ArrayLike, *, seed: int = 0, train: int | None = None
-) -> dict[str, float]:
+def dci(factors: ArrayLike, codes: ArrayLike, *, seed: int = 0) -> dict[str, float]:
     """Disentanglement, completeness and informativeness (Eastwood and Williams 2018).
 
-    A forest predicts each factor from all codes; column j of the importances
-    R ``(d_codes, d_factors)`` is how much each code lowered its squared error. D and C are
-    then as in ``disentanglement_completeness``, and I is the mean R² on held-out rows,
-    where the paper has an error. Codes that say nothing make I negative; it is not clipped.
+    A forest predicts each factor from all codes, on a random half of the rows that ``seed``
+    draws. Column j of the importances R ``(d_codes, d_factors)`` is how much each code lowered
+    its squared error. D and C are as in ``disentanglement_completeness``. I is the mean R² on
+    the other half, where the paper has an error; codes that say nothing make it negative.
 
     The forest is one of the paper's two choices. It averages trees, so two equal codes share
     the importance (0.45 to 0.54 for the first in ten seeds; 0.35 to 0.72 with boosting).
-    Every split may use every code: with √d of them, useless codes get splits, and D of a
-    perfect copy of four factors fell to 0.83.
-
-    Args:
-        seed: draws the halves and grows the trees.
-        train: grow the trees on this many first rows and hold out the rest; a random half
-            when left out.
-
-    Raises:
-        ValueError: as in ``r2_matrix``, for either set of rows; no room for ``train``.
+    Every split may use every code: with √d of them, D of a perfect copy fell to 0.83.
     """
     from sklearn.ensemble import RandomForestRegressor
 
     f, c = _tables(factors, codes)
-    rows = np.arange(len(f))
-    if train is None:
-        rows, train = np.random.default_rng(seed).permutation(rows), len(f) // 2
-    if not 0 < train < len(f):
-        raise ValueError(f"train={train} must leave rows on both sides of {len(f)}.")
-    fit, held = rows[:train], rows[train:]
-    _must_vary(f[fit], "in the training rows ")
-    _must_vary(f[held], "in the held-out rows ")
+    fit, held = np.split(np.random.default_rng(seed).permutation(len(f)), [len(f) // 2])
+    _must_vary(f[fit])
+    _must_vary(f[held])
     c = _standardised(c)  # trees work in float32, where a large offset would drown a code
     importance, prediction = np.zeros((c.shape[1], f.shape[1])), np.zeros_like(f[held])
     for j in range(f.shape[1]):
@@ -132,8 +103,6 @@ def disentanglement_completeness(importance: ArrayLike) -> tuple[float, float]:
     (1.0, 1.0)
     """
     matrix = np.asarray(importance, float)
-    if matrix.ndim != 2 or matrix.size == 0 or not (matrix >= 0).all():
-        raise ValueError("importance must be (d_codes, d_factors) and not negative.")
     weight = matrix.sum(1)
     per_code, per_factor = _concentration(matrix), _concentration(matrix.T)
     disentanglement = per_code @ weight / weight.sum() if weight.any() else 0.0
@@ -148,24 +117,9 @@ def _concentration(matrix: NDArray) -> NDArray:
     return np.where(total[:, 0] > 0, 1 - entropy / np.log(max(matrix.shape[1], 2)), 0.0)
 
 
-def _correlations(factors: ArrayLike, codes: ArrayLike, kind: str) -> NDArray:
+def _correlations(factors: ArrayLike, codes: ArrayLike) -> NDArray:
     f, c = _tables(factors, codes)
-    if kind == "spearman":
-        from scipy.stats import rankdata
-
-        f, c = rankdata(f, axis=0), rankdata(c, axis=0)
-    elif kind != "pearson":
-        raise ValueError(f"kind must be 'pearson' or 'spearman', got {kind!r}.")
     return _standardised(f).T @ _standardised(c) / len(f)
-
-
-def _assign(similarity: NDArray) -> tuple[int, ...]:
-    from scipy.optimize import linear_sum_assignment
-
-    n_factors, n_codes = similarity.shape
-    if n_codes < n_factors:
-        raise ValueError(f"{n_factors} factors need as many codes, got {n_codes}.")
-    return tuple(int(i) for i in linear_sum_assignment(similarity, maximize=True)[1])
 
 
 def _standardised(values: NDArray) -> NDArray:
@@ -187,7 +141,7 @@ def _tables(factors: ArrayLike, codes: ArrayLike) -> tuple[NDArray, NDArray]:
     return f, c
 
 
-def _must_vary(factors: NDArray, where: str = "") -> None:
+def _must_vary(factors: NDArray) -> None:
     constant = np.flatnonzero(np.ptp(factors, 0) == 0).tolist()
     if constant:
-        raise ValueError(f"Factors must vary; {where}these columns are constant: {constant}.")
+        raise ValueError(f"Factors must vary; these columns are constant: {constant}.")

@@ -12,37 +12,24 @@ and ours MIT, so it is optional and loads only when asked for. The first call co
 some seconds.
 """
 
-from __future__ import annotations
-
-from types import ModuleType
-from typing import Literal
+from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-__all__ = ["available", "mic_matrix", "mic_tic"]
+from numpy.typing import ArrayLike
 
 ALPHA, CLUMPS = 0.6, 15
-Statistic = Literal["mic", "tic", "tic_normalised"]
 
 
 def available() -> bool:
-    """Can ``fast-mine``, and the Numba that it needs, be imported here?"""
-    try:
-        _fast_mine()
-    except ImportError:
-        return False
-    return True
+    """Is ``fast-mine`` installed?"""
+    return find_spec("fast_mine") is not None
 
 
 def mic_tic(x: ArrayLike, y: ArrayLike) -> dict[str, float]:
-    """MIC and TIC of two columns.
+    """MIC and TIC of two columns ``(n,)``; all are 0 where either is constant.
 
-    Both are symmetric and unchanged by increasing functions of x or y. A decreasing one
+    They are symmetric and unchanged by increasing functions of x or y. A decreasing one
     changes them a little, because the approximation fills its bins from the left.
-
-    Args:
-        x, y: ``(n,)``. Where either is constant, both scores are 0.
 
     Returns:
         ``mic`` in [0, 1]; ``tic``, which grows with n; and ``tic_normalised`` in [0, 1],
@@ -57,7 +44,13 @@ def mic_tic(x: ArrayLike, y: ArrayLike) -> dict[str, float]:
         raise ValueError(f"x {a.shape} and y {b.shape} must both be (n,), with n ≥ 2.")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):  # a NaN would hang fast-mine
         raise ValueError("x and y must be finite; a NaN or an infinity is among them.")
-    mine = _fast_mine()
+    try:
+        import fast_mine as mine
+    except ImportError as error:
+        raise ImportError(
+            'MIC and TIC need fast-mine: pip install "caufvae-lite[bench]". It is optional '
+            "because its licence is the GPL-3, while this package's is MIT."
+        ) from error
     settings = mine.MineParameter(alpha=ALPHA, c=CLUMPS, est=mine.EST_MIC_APPROX)
     score = mine.mine_compute_score(mine.MineProblem(x=a, y=b, n=len(a)), settings)
     return {
@@ -65,27 +58,3 @@ def mic_tic(x: ArrayLike, y: ArrayLike) -> dict[str, float]:
         "tic": float(mine.mine_tic(score, norm=False)),
         "tic_normalised": float(mine.mine_tic(score, norm=True)),
     }
-
-
-def mic_matrix(
-    factors: ArrayLike, codes: ArrayLike, statistic: Statistic = "mic"
-) -> NDArray[np.float64]:
-    """One of ``mic_tic``'s scores, ``(d_factors, d_codes)``, of every factor and code.
-
-    Takes factors ``(n, d_factors)`` and codes ``(n, d_codes)``, and raises as ``mic_tic``.
-    """
-    f, c = np.asarray(factors, float), np.asarray(codes, float)
-    if f.ndim != 2 or c.ndim != 2:
-        raise ValueError(f"factors {f.shape} and codes {c.shape} must both be (n, d).")
-    return np.array([[mic_tic(x, y)[statistic] for y in c.T] for x in f.T])
-
-
-def _fast_mine() -> ModuleType:
-    try:
-        import fast_mine
-    except ImportError as error:
-        raise ImportError(
-            'MIC and TIC need fast-mine: pip install "caufvae-lite[bench]". It is optional '
-            "because its licence is the GPL-3, while this package's is MIT."
-        ) from error
-    return fast_mine

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score
 
-from caufvae_lite.metrics.groups import group_accuracy
+from caufvae_lite.metrics import group_accuracy
 
 
 def cue_follower(common=480, rare=20):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from caufvae_lite.metrics.information import available, mic_matrix, mic_tic
+from caufvae_lite.metrics.information import available, mic_tic
 
 needs_fast_mine = pytest.mark.skipif(not available(), reason="fast-mine is not installed")
 
@@ -57,21 +57,6 @@ def test_known_extremes():
     assert mic_tic(x, np.ones(100)) == {"mic": 0, "tic": 0, "tic_normalised": 0}
 
 
-@needs_fast_mine
-def test_the_matrix_is_made_of_pairs():
-    random = np.random.default_rng(0)
-    factors, codes = random.normal(size=(60, 2)), random.normal(size=(60, 3))
-    codes[:, 2] = factors[:, 0] ** 2
-    for name in ("mic", "tic", "tic_normalised"):
-        found = mic_matrix(factors, codes, name)
-        assert found.shape == (2, 3)
-        for i, j in np.ndindex(2, 3):
-            assert found[i, j] == mic_tic(factors[:, i], codes[:, j])[name]
-    found = mic_matrix(factors, codes)
-    assert found.argmax() == 2
-    np.testing.assert_array_equal(found, mic_matrix(factors, codes, "mic"))
-
-
 def test_what_cannot_be_scored_says_why():
     x = np.arange(5.0)
     for wrong in (x[1:], x[:, None], x[None]):
@@ -83,15 +68,11 @@ def test_what_cannot_be_scored_says_why():
         for pair in ((x, np.where(x == 2, value, x)), (np.where(x == 2, value, x), x)):
             with pytest.raises(ValueError, match="finite"):
                 mic_tic(*pair)
-    for pair in ((x, x[:, None]), (x[:, None], x)):
-        with pytest.raises(ValueError, match=r"must both be \(n, d\)"):
-            mic_matrix(*pair)
 
 
 def test_without_fast_mine_the_error_says_what_to_install_and_why_it_is_optional(monkeypatch):
     monkeypatch.setitem(sys.modules, "fast_mine", None)
     assert not available()
     x = np.arange(5.0)
-    for call in (lambda: mic_tic(x, x), lambda: mic_matrix(x[:, None], x[:, None])):
-        with pytest.raises(ImportError, match=r'pip install "caufvae-lite\[bench\]".*GPL-3'):
-            call()
+    with pytest.raises(ImportError, match=r'pip install "caufvae-lite\[bench\]".*GPL-3'):
+        mic_tic(x, x)
