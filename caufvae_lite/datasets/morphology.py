@@ -1,23 +1,22 @@
-r"""Rulers for handwriting: a stroke's thickness, slant, width, length and grey value.
+r"""Rulers for handwriting: a stroke's thickness, slant, width and grey value.
 
 The factors of Morpho-MNIST (Castro et al., "Morpho-MNIST: Quantitative Assessment and
 Diagnostics for Representation Learning", JMLR 2019), measured without a skeleton::
 
     intensity  g = Σ xᵖ⁺¹ / Σ xᵖ, p = 8: a mean of the pixels that the brightest dominate
-    thickness  2r and length ℓ of the line whose tube of radius r has the stroke's area A,
+    thickness  2r, where a line whose tube has the radius r has the stroke's area A,
                perimeter P and Euler number χ (pieces minus holes)
     slant      arctan(μ₁₁ / μ₀₂): by how much the line of mean x leans as y grows
     width      √12 · √(μ₂₀ − μ₁₁² / μ₀₂): of a bar with the same spread, once upright
 
-Tubes obey Steiner's formula, A = 2rℓ + πχr² and P = 2ℓ + 2πχr, exactly so where the line
-bends less sharply than 1/r. Eliminating ℓ leaves πχr² − Pr + A = 0. A, P and χ are those of
-the polygon that marching squares (linear interpolation) draws at half the grey value, so an
-edge is found between the pixels.
+The tube of a line of length ℓ obeys Steiner's formula, A = 2rℓ + πχr² and P = 2ℓ + 2πχr,
+exactly so where the line bends less sharply than 1/r. Eliminating ℓ leaves πχr² − Pr + A = 0.
+A, P and χ are those of the polygon that marching squares (linear interpolation) draws at half
+the grey value, so an edge is found between the pixels.
 
 Everything but g is measured after division by g, so grey and shape are read apart. Pieces
 smaller than `SPECK` of the largest, and pixels fainter than `FAINTEST_INK`, are no part of
-the stroke. Nothing is learned. Images are ``(n, 1, h, w)`` in [0, 1], bright on dark; an
-empty picture measures NaN.
+the stroke. Nothing is learned.
 """
 
 from __future__ import annotations
@@ -32,8 +31,6 @@ from torch import Tensor
 
 from caufvae_lite.data import as_float
 
-__all__ = ["grey_value", "measure", "minkowski", "second_moments", "tube", "without_specks"]
-
 PEAK_POWER = 8
 HALF = 0.5  # of the grey value: where the stroke's edge is
 SPECK = 0.05  # a piece smaller than this share of the largest is dirt
@@ -42,11 +39,11 @@ FAINTEST_PICTURE = 0.05  # a picture whose brightest pixel is darker shows nothi
 MEASURED_AT_ONCE = 1024  # pictures, so that memory stays small
 
 
-def measure(images: Tensor) -> dict[str, Tensor]:
-    """Every factor of ``(n, 1, h, w)`` images, each ``(n,)`` float32, NaN where empty.
+def measure(images: Tensor) -> Tensor:
+    """Thickness, slant, width and intensity ``(n, 4)`` of ``(n, 1, h, w)`` images in [0, 1].
 
-    ``thickness``, ``width`` and ``length`` in pixels, ``slant`` in degrees from the
-    vertical, positive to the right like italics, ``intensity`` in [0, 1].
+    Strokes are bright on dark. Thickness and width are in pixels, slant in degrees from the
+    vertical, positive to the right like italics. An empty picture measures NaN.
 
     Raises:
         ValueError: images that are not ``(n, 1, h, w)`` or leave [0, 1].
@@ -56,27 +53,19 @@ def measure(images: Tensor) -> dict[str, Tensor]:
         raise ValueError(
             f"images must be (n, 1, h, w), grey and not empty; got {tuple(images.shape)}."
         )
-    images = as_float(images).detach().cpu()
-    parts = [_measure(part) for part in images[:, 0].double().split(MEASURED_AT_ONCE)]
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    pictures = as_float(images).detach().cpu()[:, 0].double()
+    return torch.cat([_measure(part) for part in pictures.split(MEASURED_AT_ONCE)])
 
 
-def _measure(pictures: Tensor) -> dict[str, Tensor]:
+def _measure(pictures: Tensor) -> Tensor:
     intensity = grey_value(pictures)
     strokes = without_specks(pictures / intensity.nan_to_num(1.0)[:, None, None])
-    radius, length = tube(*minkowski(strokes))
+    thickness = 2 * tube_radius(*minkowski(strokes))
     across, mixed, down = second_moments(strokes)
-    factors = {
-        "thickness": 2 * radius,
-        "slant": torch.rad2deg(torch.atan2(mixed, down)),
-        "width": (12 * (across - mixed.square() / down)).clamp_min(0).sqrt(),
-        "length": length,
-        "intensity": intensity,
-    }
-    return {
-        name: value.masked_fill(intensity.isnan(), torch.nan).float()
-        for name, value in factors.items()
-    }
+    slant = torch.rad2deg(torch.atan2(mixed, down))
+    width = (12 * (across - mixed.square() / down)).clamp_min(0).sqrt()
+    factors = torch.stack([thickness, slant, width, intensity], -1)
+    return factors.masked_fill(intensity.isnan()[:, None], torch.nan).float()
 
 
 def grey_value(pictures: Tensor) -> Tensor:
@@ -103,28 +92,24 @@ def without_specks(strokes: Tensor) -> Tensor:
     return strokes.masked_fill(torch.from_numpy(speck), 0.0)
 
 
-# ------------------------------------------------------------------ thickness and length
-
-
-def tube(area: Tensor, perimeter: Tensor, euler: Tensor) -> tuple[Tensor, Tensor]:
-    """Radius and length of the line whose tube has these three Minkowski functionals.
+def tube_radius(area: Tensor, perimeter: Tensor, euler: Tensor) -> Tensor:
+    """The radius of the tube that has these three Minkowski functionals.
 
     The smaller root of πχr² − Pr + A = 0, written so that χ = 0 is no exception. Where noise
     pushes P below the least that is possible, a disc's, the disc is the answer.
     """
     root = (perimeter.square() - 4 * math.pi * euler * area).clamp_min(0).sqrt()
-    radius = 2 * area / (perimeter + root)
-    return radius, (perimeter / 2 - math.pi * euler * radius).clamp_min(0)
+    return 2 * area / (perimeter + root)
 
 
-def minkowski(strokes: Tensor, level: float = HALF) -> tuple[Tensor, Tensor, Tensor]:
-    """Area, perimeter and Euler number, each ``(n,)``, of the region above ``level``.
+def minkowski(strokes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Area, perimeter and Euler number, each ``(n,)``, of the region brighter than `HALF`.
 
     Marching squares over ``(n, h, w)`` values at pixel centres, with darkness around the
     picture. Each square between four pixels is turned until its case is a standard one.
     Two opposite bright corners are joined if the mean of the four is bright.
     """
-    v = F.pad(strokes, (1, 1, 1, 1)) - level
+    v = F.pad(strokes, (1, 1, 1, 1)) - HALF
     corners = torch.stack([v[:, :-1, :-1], v[:, :-1, 1:], v[:, 1:, 1:], v[:, 1:, :-1]])
     on_edge = ((corners > 0).any(0)) & ~((corners > 0).all(0))
     picture = on_edge.nonzero()[:, 0]
@@ -152,16 +137,12 @@ def minkowski(strokes: Tensor, level: float = HALF) -> tuple[Tensor, Tensor, Ten
     edge = edge + (half * torch.hypot(torch.ones_like(depth), depth - far_depth)).sum(0)
     quarter_turns = alone.sum(0) - notch.sum(0)
 
-    n = len(strokes)
-    full = (corners > 0).all(0).sum((1, 2))
-    total = [
-        torch.zeros(n, dtype=strokes.dtype).index_add(0, picture, of_square.to(strokes.dtype))
+    none = torch.zeros(len(strokes), dtype=strokes.dtype)
+    area, edge, quarter_turns = (
+        none.index_add(0, picture, of_square.to(strokes.dtype))
         for of_square in (area, edge, quarter_turns)
-    ]
-    return total[0] + full, total[1], total[2] / 4
-
-
-# ------------------------------------------------------------------------ slant and width
+    )
+    return area + (corners > 0).all(0).sum((1, 2)), edge, quarter_turns / 4
 
 
 def second_moments(strokes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,9 +153,8 @@ def second_moments(strokes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     seen = (strokes / FAINTEST_INK - 1).clamp(0, 1)  # nothing there, all of it at twice that
     weight = strokes.clamp(max=1.0) * seen
     weight = weight / weight.sum((1, 2), keepdim=True).clamp_min(1e-9)
-    height, width = strokes.shape[1:]
-    x = torch.arange(width, dtype=strokes.dtype)
-    y = torch.arange(height, dtype=strokes.dtype).flip(0)
+    x = torch.arange(strokes.shape[2], dtype=strokes.dtype)
+    y = torch.arange(strokes.shape[1], dtype=strokes.dtype).flip(0)
     along_x, along_y = weight.sum(1), weight.sum(2)
     dx = x - (along_x * x).sum(1, keepdim=True)
     dy = y - (along_y * y).sum(1, keepdim=True)
