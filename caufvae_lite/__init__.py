@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from caufvae_lite import baselines, metrics
+from caufvae_lite import baselines, metrics, training
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.checkpoints import CheckpointError, load, load_pretrained, save
 from caufvae_lite.data import FactorDataset
@@ -13,40 +13,18 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.history import History
 from caufvae_lite.interventions import Decoded, FactorModel
 from caufvae_lite.scaling import Team
-from caufvae_lite.training import employ, fit
+from caufvae_lite.training import fit
 from caufvae_lite.vae import FactorVAE
 from caufvae_lite.worlds import Pendulum, Water, World
 
-employ(Team)  # so that `fit` takes all processes that were started, and can be resumed
+training.WORKER = Team  # so `fit` takes all processes that were started, and can be resumed
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "CauFVAE",
-    "CausalFlow",
-    "CausalGraph",
-    "CelebA",
-    "CheckpointError",
-    "Decoded",
-    "Digits",
-    "FactorDataset",
-    "FactorModel",
-    "FactorVAE",
-    "History",
-    "Pendulum",
-    "Water",
-    "World",
-    "__version__",
-    "baselines",
-    "explore",
-    "fit",
-    "load",
-    "load_pretrained",
-    "metrics",
-    "save",
-    "setup",
-    "show",
-]
+__all__ = ["CausalFlow", "CausalGraph", "Decoded", "FactorDataset", "FactorModel", "History"]
+__all__ += ["CauFVAE", "CheckpointError", "FactorVAE", "fit", "load", "load_pretrained", "save"]
+__all__ += ["CelebA", "Digits", "Pendulum", "Water", "World", "baselines", "metrics"]
+__all__ += ["__version__", "explore", "setup", "show"]
 
 
 def __getattr__(name: str) -> Any:

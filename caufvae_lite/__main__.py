@@ -1,10 +1,7 @@
 """The command line: ``python -m caufvae_lite tour | train | sweep | pretrain``."""
 
-from __future__ import annotations
-
 import argparse
 import sys
-from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
@@ -15,18 +12,14 @@ COMMANDS = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Hand over to the command's own file; its exit status."""
-    every = "\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="python -m caufvae_lite", epilog=f"commands:\n{every}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("command", choices=COMMANDS, metavar="command")
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="COMMAND --help lists them")
-    chosen = parser.parse_args(arguments)
-    command = import_module(f"caufvae_lite.commands.{chosen.command}")
-    return command.main(chosen.options)
+    parser = argparse.ArgumentParser(prog="python -m caufvae_lite")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, what in COMMANDS.items():
+        commands.add_parser(name, help=what, add_help=False)
+    chosen, options = parser.parse_known_args(arguments)
+    return import_module(f"caufvae_lite.commands.{chosen.command}").main(options)
 
 
 if __name__ == "__main__":

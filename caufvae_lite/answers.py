@@ -5,13 +5,8 @@
     picture ─► encoder ─► h(x) ─► noise ε = map⁻¹(h) ─► factors z = map(ε) ─► decoder ─► picture
                └─────────── abduction ────────┘  └ action, prediction ─┘
 
-`Answers` holds the two networks, the data's units and every question. What the latent map is,
-its subclasses say; how a model learns is in `vae.py`.
+What the latent map is, the subclasses say; how a model learns is in `vae.py`.
 """
-
-from __future__ import annotations
-
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -28,23 +23,12 @@ INFERENCE_BATCH = 512  # pictures of 64 × 64 that are answered about at a time
 
 
 class Answers(nn.Module):
-    """Encoder, decoder, the data's units, and the questions.
+    """Encoder, decoder, the data's units, and the questions; `FactorVAE` has the arguments."""
 
-    Args:
-        graph: names the d factors, and for a causal model says what causes what.
-        image_shape: ``(c, h, w)``.
-        extra_dims: latents after the d factors, without labels or causes.
-
-    Attributes:
-        mean, std: ``(d,)`` of the labelled training rows (0 and 1 until training).
-        binary: ``(d,)`` booleans; a binary factor's latent is a logit.
-        binary_latents: ``(2, d)``, the latents that stand for 0 and for 1.
-    """
-
-    mean: Tensor
-    std: Tensor
-    binary: Tensor
-    binary_latents: Tensor
+    mean: Tensor  # (d,), of the labelled training rows: 0 until training
+    std: Tensor  # (d,), 1 until training
+    binary: Tensor  # (d,) booleans; a binary factor's latent is a logit
+    binary_latents: Tensor  # (2, d), the latents that stand for 0 and for 1
 
     def __init__(self, graph: CausalGraph, image_shape: ImageShape, extra_dims: int):
         super().__init__()
@@ -52,8 +36,9 @@ class Answers(nn.Module):
         self.image_shape = check_image_shape(image_shape)
         self.extra_dims = int(extra_dims)
         d = len(graph)
-        self.encoder = Encoder(self.image_shape, 2 * (d + self.extra_dims))
-        self.decoder = Decoder(self.image_shape, d + self.extra_dims)
+        self.latent_dims = d + self.extra_dims
+        self.encoder = Encoder(self.image_shape, 2 * self.latent_dims)
+        self.decoder = Decoder(self.image_shape, self.latent_dims)
         self.register_buffer("mean", torch.zeros(d))
         self.register_buffer("std", torch.ones(d))
         self.register_buffer("binary", torch.zeros(d, dtype=torch.bool))
@@ -77,10 +62,8 @@ class Answers(nn.Module):
         """Draw noise ``(n, d)`` from the prior; ``labels`` are standardised. N(0, I)."""
         return normal(n, len(self.graph), seed=generator, like=self.mean)
 
-    # ------------------------------------------------------------- the two networks
-
     def proposal(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """h(x) and the raw spread of its noise, each ``(n, d + extra_dims)``."""
+        """h(x) and the raw spread of its noise, each ``(n, latent_dims)``."""
         mean, raw = self.encoder(images).chunk(2, -1)
         return mean, raw
 
@@ -108,25 +91,17 @@ class Answers(nn.Module):
 
         In the data's units; a binary factor's value is its probability.
         """
-        d = len(self.graph)
-        found = [
-            torch.stack([self._to_units(self.latent_map(e[:, :d])[0]) for e in draws])
-            for _, draws in self._abducted(images, samples, seed)
-        ]
-        return _joined(found, samples)
+        noise = self._noise_of(images, samples, seed)[..., : len(self.graph)]
+        found = [self._to_units(self.latent_map(draw)[0]) for draw in noise]
+        return _stacked(found, samples)
 
-    @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
         """The images ``(n, c, h, w)`` as the model sees them, at the posterior mean."""
         return self.counterfactual(images, {}).images
 
     @torch.no_grad()
     def counterfactual(
-        self,
-        images: Tensor,
-        do: Intervention,
-        samples: int | None = None,
-        seed: Seed = None,
+        self, images: Tensor, do: Intervention, samples: int | None = None, seed: Seed = None
     ) -> Decoded:
         """What the pictures would have been under ``do``.
 
@@ -136,22 +111,16 @@ class Answers(nn.Module):
         Args:
             images: ``(n, c, h, w)``.
             do: ``{name: value}`` in the data's units, one value or one for each row.
-            samples: k posterior draws instead of the posterior mean.
-            seed: of those draws.
+            samples, seed: k posterior draws instead of the posterior mean, and their seed.
 
         Raises:
             ValueError: images of another shape, an unknown factor, values that do not fit.
         """
         set_to = self._standardised_do(do, len(images))
-        d = len(self.graph)
-        pictures, factors = [], []
-        for rows, draws in self._abducted(images, samples, seed):
-            own = {name: value[rows] for name, value in set_to.items()}
-            latents = [self.latent_do(e[:, :d], own) for e in draws]
-            factors.append(torch.stack([self._to_units(z) for z in latents]))
-            drawn = [self.draw(z, e[:, d:]) for z, e in zip(latents, draws, strict=True)]
-            pictures.append(torch.sigmoid(torch.stack(drawn)))
-        return Decoded(_joined(pictures, samples), _joined(factors, samples))
+        noise = self._noise_of(images, samples, seed)
+        found = [self._predicted(draw, set_to) for draw in noise]
+        pictures = _stacked([one.images for one in found], samples)
+        return Decoded(pictures, _stacked([one.factors for one in found], samples))
 
     @torch.no_grad()
     def intervention(self, images: Tensor, do: Intervention, seed: Seed = None) -> Decoded:
@@ -160,13 +129,11 @@ class Answers(nn.Module):
         Like `counterfactual`, but the noise of everything downstream of ``do`` is drawn anew
         instead of kept: "if I set it now", not "had it been set then".
         """
-        noise = torch.cat([draws[0] for _, draws in self._abducted(images, None, None)])
-        own, extra = noise.tensor_split([len(self.graph)], -1)
-        names = self.graph.affected(do)
-        fresh = torch.tensor([n in names for n in self.graph.nodes], device=own.device)
-        own = torch.where(fresh, normal(*own.shape, seed=seed, like=own), own)
-        latents = self.latent_do(own, self._standardised_do(do, len(images)))
-        return Decoded(self._decode_all(latents, extra), self._to_units(latents))
+        noise = self._noise_of(images)[0]
+        fresh = normal(len(noise), len(self.graph), seed=seed, like=noise)
+        anew = [self.graph.index(name) for name in self.graph.affected(do)]
+        noise[:, anew] = fresh[:, anew]
+        return self._predicted(noise, self._standardised_do(do, len(images)))
 
     @torch.no_grad()
     def sample(
@@ -178,61 +145,55 @@ class Answers(nn.Module):
     ) -> Decoded:
         """Draw n pictures with their factors, as things are or under ``do``.
 
-        Args:
-            n: how many.
-            do: as in `counterfactual`; the same seed draws the same noise with any do.
-            seed: of the draws.
-            labels: ``(n, d)``, for priors that are conditioned on labels.
+        The same seed draws the same noise with any ``do``. Priors that are conditioned on
+        labels need ``labels`` ``(n, d)``.
         """
         generator = generator_from(seed)
         if labels is not None:
             labels = self.standardise(labels, n)
         noise = self.prior_noise(n, labels, generator)
         extra = normal(n, self.extra_dims, seed=generator, like=noise)
-        latents = self.latent_do(noise, self._standardised_do(do or {}, n))
-        return Decoded(self._decode_all(latents, extra), self._to_units(latents))
+        return self._predicted(torch.cat([noise, extra], 1), self._standardised_do(do, n))
 
     @torch.no_grad()
-    def decode(self, factors: Tensor, extra: Tensor | None = None) -> Tensor:
-        """Draw factors ``(n, d)``, given in the data's units, as images.
-
-        ``extra`` ``(n, extra_dims)`` defaults to zeros.
-        """
+    def decode(self, factors: Tensor) -> Tensor:
+        """Draw factors ``(n, d)``, given in the data's units, as images; extra dims are 0."""
         latents = self.label_latents(self.standardise(factors, len(factors)))
         if torch.isnan(latents).any():
             raise ValueError("decode() needs every factor; these hold a NaN.")
-        if extra is None:
-            extra = latents.new_zeros(len(latents), self.extra_dims)
-        return self._decode_all(latents, extra.to(latents))
+        return self._pictures(latents, latents.new_zeros(len(latents), self.extra_dims))
 
-    def _decode_all(self, latents: Tensor, extra: Tensor) -> Tensor:
-        size = inference_batch(self.image_shape)
-        parts = zip(latents.split(size), extra.split(size), strict=True)
-        return torch.cat([torch.sigmoid(self.draw(z, e)) for z, e in parts])
-
-    def _abducted(
-        self, images: Tensor, samples: int | None, seed: Seed
-    ) -> Iterator[tuple[slice, list[Tensor]]]:
-        """Batch by batch its rows, and one or k draws of noise ``(b, d + extra_dims)``."""
+    def _noise_of(
+        self, images: Tensor, samples: int | None = None, seed: Seed = None
+    ) -> Tensor:
+        """k draws of noise ``(k, n, latent_dims)``, or only the posterior's mean (k = 1)."""
         if samples is not None and samples < 1:
             raise ValueError(f"samples must be 1 or more, or None; got {samples}.")
-        generator = None if samples is None else generator_from(seed)
+        generator, found = generator_from(seed), []
+        for part in torch.as_tensor(images).split(inference_batch(self.image_shape)):
+            q = self.posterior(self.prepared(part))
+            shape, like = q.mean.shape, q.mean
+            draws = [normal(*shape, seed=generator, like=like) for _ in range(samples or 0)]
+            found.append(torch.stack([q.mean + q.stddev * draw for draw in draws] or [q.mean]))
+        return torch.cat(found, 1)
+
+    def _predicted(self, noise: Tensor, do: Intervention) -> Decoded:
+        """What noise ``(n, latent_dims)`` makes under a standardised ``do``."""
+        own, extra = noise.tensor_split([len(self.graph)], -1)
+        latents = self.latent_do(own, do)
+        return Decoded(self._pictures(latents, extra), self._to_units(latents))
+
+    def _pictures(self, latents: Tensor, extra: Tensor) -> Tensor:
         size = inference_batch(self.image_shape)
-        for start in range(0, max(1, len(images)), size):
-            rows = slice(start, start + size)
-            q = self.posterior(self.prepared(images[rows]))
-            spread = [
-                normal(*q.mean.shape, seed=generator, like=q.mean) for _ in range(samples or 0)
-            ]
-            yield rows, [q.mean + q.stddev * e for e in spread] or [q.mean]
+        parts = zip(latents.split(size), extra.split(size), strict=True)
+        return torch.sigmoid(torch.cat([self.draw(*part) for part in parts]))
 
     # ------------------------------------------------------------- units and checks
 
     def prepared(self, images: Tensor) -> Tensor:
         """Images of the right shape as numbers in [0, 1], on the model's device.
 
-        Raises:
-            ValueError: another shape, or numbers outside [0, 1].
+        Another shape, or numbers outside [0, 1], are a ValueError.
         """
         images = torch.as_tensor(images)
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
@@ -245,8 +206,7 @@ class Answers(nn.Module):
     def standardise(self, factors: Tensor, n: int) -> Tensor:
         """Labels ``(n, d)`` in the data's units → standardised, NaN kept.
 
-        Raises:
-            ValueError: another shape, or an infinite value.
+        Another shape, or an infinite value, is a ValueError.
         """
         factors = torch.as_tensor(factors).to(self.mean)
         expected = (n, len(self.graph))
@@ -268,16 +228,17 @@ class Answers(nn.Module):
         continuous = latents * self.std + self.mean
         return torch.where(self.binary, torch.sigmoid(latents), continuous)
 
-    def _standardised_do(self, do: Intervention, n: int) -> dict[str, Tensor]:
+    def _standardised_do(self, do: Intervention | None, n: int) -> dict[str, Tensor]:
         """Every value as the latents ``(n,)`` that stand for it."""
         set_to = {}
         for i, value in columns(do, self.graph.nodes, self.mean.new_empty(n)).items():
             name = self.graph.nodes[i]
-            if self.binary[i] and not ((value >= 0) & (value <= 1)).all():
-                raise ValueError(f"{name!r} is binary: set 0 or 1 (or between).")
-            low, high = self.binary_latents[:, i]
-            latent = low + value * (high - low)
-            set_to[name] = latent if self.binary[i] else (value - self.mean[i]) / self.std[i]
+            set_to[name] = (value - self.mean[i]) / self.std[i]
+            if self.binary[i]:
+                if not ((value >= 0) & (value <= 1)).all():
+                    raise ValueError(f"{name!r} is binary: set 0 or 1 (or between).")
+                low, high = self.binary_latents[:, i]
+                set_to[name] = low + value * (high - low)
         return set_to
 
 
@@ -287,7 +248,6 @@ def inference_batch(image_shape: ImageShape) -> int:
     return max(1, min(INFERENCE_BATCH, INFERENCE_BATCH * 3 * 64 * 64 // (c * h * w)))
 
 
-def _joined(batches: list[Tensor], samples: int | None) -> Tensor:
-    """Batches ``(k, b, …)`` → ``(k, n, …)``, or ``(n, …)`` for the point estimate."""
-    whole = torch.cat(batches, 1)
-    return whole[0] if samples is None else whole
+def _stacked(draws: list[Tensor], samples: int | None) -> Tensor:
+    """k draws ``(n, …)`` → ``(k, n, …)``, or ``(n, …)`` for the point estimate."""
+    return torch.stack(draws)[0] if samples is None else torch.stack(draws)

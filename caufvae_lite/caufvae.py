@@ -15,8 +15,6 @@ parts do.
     adds −log p_flow(u), which teaches the mechanisms from the labels themselves.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -42,15 +40,12 @@ class LabelPrior(nn.Module):
     factors given their labels. That is what iVAE's theory asks for (Khemakhem et al. 2020),
     and also what leaves the mechanisms undetermined: see notebook 05.
 
-    Args:
-        d: number of factors.
-        hidden: widths of each network's hidden layers.
-        inputs: how many numbers each network reads.
+    Each of the d networks reads so many ``inputs``.
     """
 
-    def __init__(self, d: int, hidden: tuple[int, ...] = (32,), inputs: int = 1):
+    def __init__(self, d: int, inputs: int = 1):
         super().__init__()
-        self.networks = nn.ModuleList(Mechanism(inputs, hidden) for _ in range(d))
+        self.networks = nn.ModuleList(Mechanism(inputs, hidden=(32,)) for _ in range(d))
 
     def read(self, known: Tensor, observed: Tensor) -> list[Tensor]:
         """What each network reads, ``(n, inputs)``: its own label (0 where it is missing)."""
@@ -64,9 +59,8 @@ class LabelPrior(nn.Module):
         raw, shift = outputs.permute(2, 1, 0)
         low, high = PRIOR_LOG_SCALE
         scale = torch.exp(low + (high - low) * torch.sigmoid(raw))
-        return Normal(
-            torch.where(observed, known + shift, 0.0), torch.where(observed, scale, 1.0)
-        )
+        mean = torch.where(observed, known + shift, 0.0)
+        return Normal(mean, torch.where(observed, scale, 1.0))
 
 
 class CauFVAE(FactorVAE):
@@ -97,16 +91,10 @@ class CauFVAE(FactorVAE):
         extra_dims: int = 0,
         kl_weight: float = 1.0,
     ):
-        super().__init__(
-            graph,
-            image_shape,
-            label_likelihood=label_likelihood,
-            supervision=supervision,
-            extra_dims=extra_dims,
-        )
+        super().__init__(graph, image_shape, label_likelihood, supervision, extra_dims)
         if prior not in PRIORS:
             raise ValueError(f'prior must be "scm" or "label", got {prior!r}.')
-        if not (kl_weight >= 0 and kl_weight < float("inf")):
+        if not 0 <= kl_weight < float("inf"):
             raise ValueError(f"kl_weight must be finite and 0 or more, got {kl_weight}.")
         self.prior = prior
         self.kl_weight = float(kl_weight)
@@ -129,7 +117,7 @@ class CauFVAE(FactorVAE):
         return self.flow.node_log_prob(labels)
 
     def mechanism_parameters(self) -> list[nn.Parameter]:
-        prior = [] if self.label_prior is None else list(self.label_prior.parameters())
+        prior = [] if self.label_prior is None else self.label_prior.parameters()
         return [*self.flow.parameters(), *prior]
 
     def kl(

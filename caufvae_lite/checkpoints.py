@@ -1,7 +1,5 @@
 """Saving and loading: safetensors with a JSON header, checked by sha256; never pickle."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -18,7 +16,7 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.vae import FactorVAE
 
 CONTRACT_VERSION = "1.0"
-HEADER = "caufvae_lite"
+HEADER = "caufvae_lite"  # under this name our header is in the file's own
 
 
 class CheckpointError(ValueError):
@@ -28,10 +26,8 @@ class CheckpointError(ValueError):
 def save(model: FactorVAE, path: str | Path, **notes: Any) -> Path:
     """Write a model with its configuration and units.
 
-    Args:
-        model: any `FactorVAE`.
-        path: ends in ``.safetensors``; replaced atomically if it exists.
-        notes: anything JSON can hold, such as ``seed=0``, kept in the header.
+    ``path`` ends in ``.safetensors``, and is replaced atomically if it exists. The header keeps
+    ``notes``: anything that JSON can hold, such as ``seed=0``.
     """
     header = {"model": type(model).__name__, "config": model.config(), "notes": notes}
     return write_tensors(path, model.state_dict(), header)
@@ -46,22 +42,18 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> FactorVAE:
             contract than this package knows.
     """
     tensors, header = read_tensors(path)
-    name, config = header.get("model"), dict(header.get("config", {}))
     if "settings" in header:
         raise CheckpointError(
             f"{path} is the checkpoint of an unfinished training, not a model: go on with "
             "fit(…, checkpoint=path, resume=True), then save(model, …)."
         )
+    name, config = header["model"], header["config"]
     if name not in FactorVAE.kinds:
         raise CheckpointError(
-            f"{path} holds a {name!r}, which is not known here; known are "
-            f"{sorted(FactorVAE.kinds)}. If it is a class of your own, import it first."
+            f"{path} holds a {name!r}, which is none of {sorted(FactorVAE.kinds)}. If it is "
+            "a class of your own, import it first."
         )
-    graph = config.pop("graph")
-    config["image_shape"] = tuple(config["image_shape"])
-    model = FactorVAE.kinds[name](
-        CausalGraph(graph["nodes"], [tuple(e) for e in graph["edges"]]), **config
-    )
+    model = FactorVAE.kinds[name](CausalGraph(**config.pop("graph")), **config)
     model.to(tensors["mean"].dtype).load_state_dict(tensors)
     return model.to(device).eval()
 
@@ -73,17 +65,15 @@ def load_pretrained(name: str, device: str | torch.device = "cpu") -> FactorVAE:
         ValueError: no such name (the message lists what there is).
         CheckpointError: the file differs from the manifest's sha256.
     """
-    folder = data_folder() / "checkpoints"
-    path = folder / f"{name}.safetensors"
+    path = data_folder() / "checkpoints" / f"{name}.safetensors"
     if not path.is_file():
-        known = sorted(p.stem for p in folder.glob("*.safetensors"))
+        known = sorted(p.stem for p in path.parent.glob("*.safetensors"))
         raise ValueError(f"No pretrained model {name!r}; there are {known}.")
     manifest = json.loads((data_folder() / "manifest.json").read_text())
     expected = manifest.get(f"checkpoints/{path.name}")
     if expected != hashlib.sha256(path.read_bytes()).hexdigest():
         raise CheckpointError(
-            f"{path.name} is not the file that data/manifest.json names: it was altered "
-            "or only half copied. Install the package again, or check the file out anew."
+            f"{path.name} is not the file that manifest.json names: install the package again."
         )
     return load(path, device)
 
@@ -98,9 +88,6 @@ def data_folder() -> Path:
         "The package's data (checkpoints, results) was not found: install the wheel, or "
         "run from a clone that has its data/ folder."
     )
-
-
-# ------------------------------------------------------------- tensors with a header
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], header: dict) -> Path:
@@ -139,13 +126,11 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
     if digest != _digest(tensors, header):
         raise CheckpointError(
-            f"{path}: the contents do not match the sha256 in its header, so the file was "
-            "altered or damaged. Use another copy, or train again."
+            f"{path} does not match the sha256 in its header: it was altered, or is damaged."
         )
     if contract.split(".")[0] != CONTRACT_VERSION.split(".")[0]:
         raise CheckpointError(
-            f"{path} follows contract {contract}, this package {CONTRACT_VERSION}; "
-            "load it with a matching version."
+            f"{path} has contract {contract}, the package {CONTRACT_VERSION}."
         )
     return tensors, header
 

@@ -1,10 +1,8 @@
 """Pictures with the factors that made them: what a world hands to a model.
 
-Pictures may be more than the memory holds: give them as a NumPy memory map of uint8, and
-nothing here copies them except `FactorDataset.rows` with scattered rows.
+Pictures may be more than the memory holds: give them as a NumPy memory map of uint8, and only
+`FactorDataset.rows` with scattered rows copies any of them.
 """
-
-from __future__ import annotations
 
 import math
 import warnings
@@ -65,8 +63,8 @@ class FactorDataset(Dataset):
             if kind not in KINDS:
                 raise ValueError(f"kind of {name!r} must be one of {KINDS}, got {kind!r}.")
             labels = self.factors[:, graph.index(name)]
-            labels = labels[~torch.isnan(labels)]
-            if kind == "binary" and not ((labels == 0) | (labels == 1)).all():
+            known = labels[~torch.isnan(labels)]
+            if kind == "binary" and not ((known == 0) | (known == 1)).all():
                 raise ValueError(f"{name!r} is binary, so its labels must be 0, 1 or NaN.")
 
     def __len__(self) -> int:
@@ -78,33 +76,33 @@ class FactorDataset(Dataset):
 
     def __repr__(self) -> str:
         c, h, w = self.images.shape[1:]
-        return f"FactorDataset({len(self)} images {c}×{h}×{w}, {list(self.graph.nodes)})"
+        kind, names = type(self).__name__, list(self.graph.nodes)
+        return f"{kind}({len(self)} images {c}×{h}×{w}, {names})"
 
-    def rows(self, rows: Tensor | np.ndarray | Sequence[int] | slice) -> FactorDataset:
+    def rows(self, rows: Tensor | np.ndarray | Sequence[int] | slice) -> "FactorDataset":
         """The data set of just these rows: integers, a boolean mask, or a slice.
 
         Rows that follow one another are a view of these pictures; others are copied.
         """
-        index = (
-            rows if isinstance(rows, slice) else _view_if_run(torch.as_tensor(rows), len(self))
-        )
-        return FactorDataset(
-            self.images[index], self.factors[index], self.graph, self.units, self.kinds
-        )
+        index = torch.arange(len(self))[(rows,)]
+        run = len(index) > 0 and bool((index.diff() == 1).all())
+        chosen = slice(int(index[0]), int(index[-1]) + 1) if run else index
+        images, factors = self.images[chosen], self.factors[chosen]
+        return FactorDataset(images, factors, self.graph, self.units, self.kinds)
 
-    def with_factors(self, factors: Tensor | np.ndarray) -> FactorDataset:
+    def with_factors(self, factors: Tensor | np.ndarray) -> "FactorDataset":
         """The same pictures with other labels (NaN where you want none)."""
         return FactorDataset(self.images, factors, self.graph, self.units, self.kinds)
 
-    def split(self, how: str | float, seed: int = 0) -> tuple[FactorDataset, FactorDataset]:
+    def split(self, how: str | float, seed: int = 0) -> "tuple[FactorDataset, FactorDataset]":
         """Divide into ``(train, test)``.
 
         Args:
             how: ``"published"`` — rows 4, 8, 12, … (counted from 1) are test, as in
                 CausalVAE's generator, so test angles lie *between* training angles;
                 ``"block"`` — test is the corner where every root factor is in the upper
-                30 % of its range, which asks for extrapolation; or a fraction in (0, 1)
-                of rows, drawn with ``seed``, that are test.
+                30 % of its range, which asks for extrapolation; or the fraction in (0, 1)
+                of rows that are test, drawn with ``seed``.
         """
         n = len(self)
         if how == "published":
@@ -113,15 +111,13 @@ class FactorDataset(Dataset):
             roots = self.factors[:, [self.graph.index(r) for r in self.graph.roots]]
             low, high = roots.amin(0), roots.amax(0)
             test = (roots > low + 0.7 * (high - low)).all(-1)
-        elif isinstance(how, (int, float)) and not isinstance(how, bool) and 0 < how < 1:
+        elif isinstance(how, float) and 0 < how < 1:
             test = torch.zeros(n, dtype=torch.bool)
             order = torch.randperm(n, generator=generator_from(seed))
             test[order[: round(how * n)]] = True
         else:
-            raise ValueError(
-                'split() takes "published", "block" or a test fraction between 0 and 1, '
-                f"got {how!r}."
-            )
+            kinds = '"published", "block" or a test fraction between 0 and 1'
+            raise ValueError(f"split() takes {kinds}, got {how!r}.")
         return self.rows(~test), self.rows(test)
 
 
@@ -144,29 +140,24 @@ def as_uint8(images: Tensor) -> Tensor:
         raise ValueError(f"images must have shape (n, c, h, w), got {tuple(images.shape)}.")
     if images.dtype == torch.uint8:
         return images
-    found = torch.empty(images.shape, dtype=torch.uint8, device=images.device)
-    for start in range(0, max(1, len(images)), ROWS_AT_A_TIME):
-        part = as_float(images[start : start + ROWS_AT_A_TIME])
-        found[start : start + ROWS_AT_A_TIME] = (part * 255).round().to(torch.uint8)
-    return found
+    parts = (as_float(part) for part in images.split(ROWS_AT_A_TIME))
+    return torch.cat([(part * 255).round().to(torch.uint8) for part in parts])
 
 
 def as_float(images: Tensor) -> Tensor:
     """Images as floating point in [0, 1]: uint8 is divided by 255, floats are checked.
 
-    Raises:
-        ValueError: a float image outside [0, 1] or with a NaN.
-        TypeError: another dtype.
+    A number outside [0, 1] or a NaN is a ValueError, another dtype a TypeError.
     """
     if images.dtype == torch.uint8:
         return images.float().div_(255)
     if not images.is_floating_point():
         raise TypeError(f"images must be uint8 or floating point, got {images.dtype}.")
-    if len(images) and not ((images >= 0) & (images <= 1)).all():
+    if not ((images >= 0) & (images <= 1)).all():
+        low, high = images.min().item(), images.max().item()
         raise ValueError(
             "float images must lie in [0, 1] and hold no NaN; these range from "
-            f"{images.min().item():.3g} to {images.max().item():.3g}. "
-            "Divide by 255 if they are bytes."
+            f"{low:.3g} to {high:.3g}. Divide by 255 if they are bytes."
         )
     return images
 
@@ -176,18 +167,3 @@ def _as_tensor(images: Tensor | np.ndarray) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.as_tensor(images)
-
-
-def _view_if_run(index: Tensor, n: int) -> Tensor | slice:
-    """Rows of n that follow one another as a slice, which copies nothing; others as given."""
-    if index.numel() == 0 and index.dtype != torch.bool:
-        return index.long()  # an empty list has no type of its own
-    if index.dtype == torch.bool and tuple(index.shape) == (n,):
-        rows = torch.nonzero(index).flatten()
-    elif index.dtype in (torch.int32, torch.int64) and index.ndim == 1:
-        rows = index
-    else:
-        return index
-    if len(rows) == 0 or rows[0] < 0 or rows[-1] >= n or (rows.diff() != 1).any():
-        return index
-    return slice(int(rows[0]), int(rows[-1]) + 1)

@@ -16,31 +16,23 @@ would reach grandparents). With the complete graph it is the autoregressive flow
 ``do(z_i = c)`` overwrites z_i and recomputes its descendants from their own noise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
-from caufvae_lite.mechanisms import (
-    Mechanism,
-    RootMechanism,
-    ScaleBounds,
-    evaluate,
-    log_density,
-)
+from caufvae_lite.mechanisms import Mechanism, RootMechanism, ScaleBounds, evaluate, log_density
 from caufvae_lite.randomness import Seed, normal
 
 
 class CausalFlow(nn.Module):
     """One layer of a causal flow over ``graph``; see the formulas above.
 
-    A subclass may override `scales_and_shifts` to say otherwise how scale and shift follow
-    from the parents. Everything else here is made of it.
+    A subclass may override `scales_and_shifts`, of which everything else here is made.
 
     Args:
         graph: which factor causes which; columns are in the order of ``graph.nodes``.
@@ -60,47 +52,26 @@ class CausalFlow(nn.Module):
     ):
         super().__init__()
         self.graph = graph
-        self.hidden = tuple(hidden)
-        self.log_scale = (float(log_scale[0]), float(log_scale[1]))
-        self.bounded = ScaleBounds(*self.log_scale)
-        self.mechanisms = NamedModules(
-            graph,
-            [
-                Mechanism(len(graph.parents(n)), self.hidden)
-                if graph.parents(n)
-                else RootMechanism()
-                for n in graph.nodes
-            ],
-        )
+        self.bounded = ScaleBounds(*map(float, log_scale))
         self._parents = [[graph.index(p) for p in graph.parents(n)] for n in graph.nodes]
         self._generations = [[graph.index(n) for n in g] for g in graph.generations]
-
-    def extra_repr(self) -> str:
-        return f"nodes={list(self.graph.nodes)}, edges={len(self.graph.edges)}"
-
-    # ---------------------------------------------------------------- the two directions
+        self.mechanisms = NamedModules(graph)
+        for parents in self._parents:
+            own = Mechanism(len(parents), hidden) if parents else RootMechanism()
+            self.mechanisms.append(own)
 
     def forward(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Noise → factors, generation by generation, each mechanism evaluated once.
+        """Noise ``(n, d)`` → factors ``(n, d)`` and log|det ∂factors/∂noise| ``(n,)``.
 
-        Args:
-            noise: ``(n, d)``.
-
-        Returns:
-            factors ``(n, d)`` and log|det ∂factors/∂noise| ``(n,)``.
+        Generation by generation; each mechanism is evaluated once.
         """
-        self._check(noise, "noise")
         factors, scales = self._walk(noise, {})
         return factors, scales.sum(-1)
 
     def inverse(self, factors: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors → noise (abduction), all factors at once.
+        """Factors ``(n, d)`` → noise ``(n, d)`` and log|det ∂noise/∂factors| ``(n,)``.
 
-        Args:
-            factors: ``(n, d)``.
-
-        Returns:
-            noise ``(n, d)`` and log|det ∂noise/∂factors| ``(n,)``.
+        This is abduction; all factors are taken at once.
         """
         noise, scales = self.node_noise(factors)
         return noise, -scales.sum(-1)
@@ -112,8 +83,6 @@ class CausalFlow(nn.Module):
         log_scale, shift = torch.stack(scales, -1), torch.stack(shifts, -1)
         return (factors - shift) * torch.exp(-log_scale), log_scale
 
-    # ------------------------------------------------------- interventions, counterfactuals
-
     def do(self, noise: Tensor, do: Intervention | None) -> Tensor:
         """Factors ``(n, d)`` when some are set from outside and the noise is kept.
 
@@ -121,7 +90,6 @@ class CausalFlow(nn.Module):
         else from its own noise: exact for any set of factors. What is not a descendant
         of a set factor equals ``forward(noise)`` bit by bit.
         """
-        self._check(noise, "noise")
         factors, _ = self._walk(noise, columns(do, self.graph.nodes, noise))
         return factors
 
@@ -131,13 +99,10 @@ class CausalFlow(nn.Module):
         Abduction (noise from factors), action (overwrite), prediction (recompute the
         descendants). Factors that the intervention cannot reach are returned untouched.
         """
-        noise, _ = self.inverse(factors)
-        changed = self.do(noise, do)
-        reach = set(self.graph.affected(do or ()))
+        changed = self.do(self.inverse(factors)[0], do)
+        reach = self.graph.affected(do or ())
         affected = torch.tensor([n in reach for n in self.graph.nodes], device=factors.device)
         return torch.where(affected, changed, factors)
-
-    # ------------------------------------------------------------------- the distribution
 
     def node_log_prob(self, factors: Tensor) -> Tensor:
         """log p(z_i | pa(z)_i) for each factor, ``(n, d)``; NaN is "not observed".
@@ -152,12 +117,7 @@ class CausalFlow(nn.Module):
         """Log-density ``(n,)`` of ``factors`` ``(n, d)``, with ε ~ N(0, I)."""
         return log_density(*self.node_noise(factors)).sum(-1)
 
-    def sample(
-        self,
-        n: int,
-        do: Intervention | None = None,
-        seed: Seed = None,
-    ) -> Tensor:
+    def sample(self, n: int, do: Intervention | None = None, seed: Seed = None) -> Tensor:
         """Draw ``(n, d)`` factors, from the model as it is or under an intervention."""
         noise = normal(n, len(self.graph), seed=seed, like=next(self.parameters()))
         return self.do(noise, do)
@@ -165,9 +125,7 @@ class CausalFlow(nn.Module):
     def mechanism(self, node: str, parents: Tensor) -> tuple[Tensor, Tensor]:
         """Log-scale s and shift t of one factor, each ``(n,)``, to draw or to inspect.
 
-        Args:
-            node: the factor's name.
-            parents: ``(n, p)``, its parents' values in node order (p = 0 for a root).
+        ``parents`` ``(n, p)`` are its parents' values in node order (p = 0 for a root).
         """
         i = self.graph.index(node)
         if parents.ndim != 2 or parents.shape[1] != len(self._parents[i]):
@@ -190,30 +148,25 @@ class CausalFlow(nn.Module):
             nodes: the factors, as columns.
             values: ``d`` columns ``(n,)``, of which only the parents of ``nodes`` are read.
         """
-        conditioned = [i for i in nodes if self._parents[i]]
-        read: dict[int, Tensor] = {}
-        if conditioned:
-            networks = [self.mechanisms[i] for i in conditioned]
-            inputs = [
-                torch.stack([values[j] for j in self._parents[i]], -1) for i in conditioned
-            ]
-            read = dict(zip(conditioned, evaluate(networks, inputs), strict=True))
+        effects = [i for i in nodes if self._parents[i]]
+        inputs = [torch.stack([values[j] for j in self._parents[i]], -1) for i in effects]
+        networks = [self.mechanisms[i] for i in effects]
+        outputs = iter(evaluate(networks, inputs) if effects else ())
         scales, shifts = [], []
         for i in nodes:
-            if i in read:
-                raw, shift = read[i].unbind(-1)
+            if self._parents[i]:
+                raw, shift = next(outputs).unbind(-1)
             else:
                 root = self.mechanisms[i]
-                raw, shift = (v.expand(len(values[0])) for v in (root.raw_scale, root.shift))
+                raw, shift = (v.expand_as(values[0]) for v in (root.raw_scale, root.shift))
             scales.append(self.bounded(raw))
             shifts.append(shift)
         return scales, shifts
 
-    # --------------------------------------------------------------------------- inside
-
     def _walk(self, noise: Tensor, fixed: dict[int, Tensor]) -> tuple[Tensor, Tensor]:
-        values: list[Tensor] = list(noise.unbind(-1))
-        log_scales: list[Tensor] = list(values)
+        self._check(noise, "noise")
+        values = list(noise.unbind(-1))
+        log_scales = values.copy()
         for generation in self._generations:
             scales, shifts = self.scales_and_shifts(generation, values)
             for i, scale, shift in zip(generation, scales, shifts, strict=True):
@@ -239,10 +192,8 @@ class CausalFlow(nn.Module):
 
 def families_observed(graph: CausalGraph, factors: Tensor) -> Tensor:
     """``(n, d)`` booleans: are a factor and all its parents known, that is, not NaN?"""
-    missing = torch.isnan(factors)
-    own_and_parents = torch.tensor(graph.adjacency, device=factors.device)
-    own_and_parents = own_and_parents | torch.eye(len(graph), dtype=torch.bool).to(missing)
-    return (missing.float() @ own_and_parents.float()) == 0
+    family = torch.tensor(graph.adjacency | np.eye(len(graph), dtype=bool)).to(factors)
+    return (torch.isnan(factors).to(factors) @ family) == 0
 
 
 class NamedModules(nn.ModuleList):
@@ -251,8 +202,8 @@ class NamedModules(nn.ModuleList):
     (`torch.nn.ModuleDict` refuses names with a dot, and names of its own methods.)
     """
 
-    def __init__(self, graph: CausalGraph, modules: Sequence[nn.Module]):
-        super().__init__(modules)
+    def __init__(self, graph: CausalGraph):
+        super().__init__()
         self.graph = graph
 
     def __getitem__(self, node: str | int) -> Any:  # type: ignore[override]

@@ -1,15 +1,14 @@
 """Causal graphs: named factors and who causes whom.
 
-A thin, immutable layer over `networkx.DiGraph` that fixes the two conventions the
-whole package leans on: factors are always listed in the order of ``graph.nodes``, and
-``adjacency[i, j]`` is True iff ``nodes[i] -> nodes[j]``.
+An immutable layer over `networkx.DiGraph` with the two conventions that the whole package
+leans on: factors are always listed in the order of ``graph.nodes``, and ``adjacency[i, j]``
+is True iff ``nodes[i] -> nodes[j]``.
 """
-
-from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import combinations
 
 import networkx as nx
 import numpy as np
@@ -37,8 +36,7 @@ class CausalGraph:
     def __init__(self, nodes: Sequence[str], edges: Iterable[tuple[str, str]] = ()):
         if isinstance(nodes, str):
             raise ValueError(
-                f"nodes must be a sequence of names, got the string {nodes!r}; "
-                f"for a single factor write [{nodes!r}]."
+                f"nodes must be a sequence: for a single factor write [{nodes!r}]."
             )
         self.nodes: tuple[str, ...] = tuple(nodes)
         self.edges: tuple[tuple[str, str], ...] = tuple(_pair(edge) for edge in edges)
@@ -51,29 +49,26 @@ class CausalGraph:
             repeated = [item for item, times in Counter(items).items() if times > 1]
             if repeated:
                 raise ValueError(f"Repeated {kind} {repeated[0]!r}: name each once.")
+        self._position = {node: i for i, node in enumerate(self.nodes)}
         for edge in self.edges:
             for node in edge:
-                self._known(node, f"edge {edge!r}")
+                self._known(node, f" in edge {edge!r}")
         self.digraph = nx.DiGraph()
         self.digraph.add_nodes_from(self.nodes)
         self.digraph.add_edges_from(self.edges)
         if not nx.is_directed_acyclic_graph(self.digraph):
             cycle = [cause for cause, _ in nx.find_cycle(self.digraph)]
-            raise ValueError(
-                f"The graph has a cycle: {' -> '.join([*cycle, cycle[0]])}. "
-                "A causal graph is acyclic; remove one of these edges."
-            )
+            path = " -> ".join([*cycle, cycle[0]])
+            raise ValueError(f"The graph has a cycle: {path}. Remove one of these edges.")
         nx.freeze(self.digraph)
 
     @classmethod
     def from_adjacency(
         cls, adjacency: np.ndarray, nodes: Sequence[str] | None = None
-    ) -> CausalGraph:
-        """The graph with ``adjacency[i, j]`` true iff ``nodes[i] -> nodes[j]``.
+    ) -> "CausalGraph":
+        """The graph with ``adjacency[i, j]`` true (or 1) iff ``nodes[i] -> nodes[j]``.
 
-        Args:
-            adjacency: ``(d, d)``, boolean or 0/1.
-            nodes: names; ``x0, x1, …`` when left out.
+        The nodes are called ``x0, x1, …`` when their names are left out.
         """
         matrix = np.asarray(adjacency)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
@@ -83,9 +78,7 @@ class CausalGraph:
         if nodes is None:
             nodes = [f"x{i}" for i in range(len(matrix))]
         if len(nodes) != len(matrix):
-            raise ValueError(
-                f"adjacency is for {len(matrix)} nodes, but {len(nodes)} are named."
-            )
+            raise ValueError(f"adjacency has {len(matrix)} nodes, but {len(nodes)} are named.")
         return cls(nodes, [(nodes[i], nodes[j]) for i, j in np.argwhere(matrix)])
 
     def __len__(self) -> int:
@@ -104,15 +97,12 @@ class CausalGraph:
 
     def index(self, node: str) -> int:
         """The column of ``node`` in an ``(n, d)`` array of factors."""
-        self._known(node)
-        return self._position[node]
+        return self._position[self._known(node)]
 
     @cached_property
     def adjacency(self) -> np.ndarray:
         """``(d, d)`` booleans, True at ``[i, j]`` iff ``nodes[i] -> nodes[j]``."""
-        matrix = np.zeros((len(self), len(self)), dtype=bool)
-        for cause, effect in self.edges:
-            matrix[self._position[cause], self._position[effect]] = True
+        matrix = nx.to_numpy_array(self.digraph, nodelist=self.nodes, dtype=bool)
         matrix.flags.writeable = False
         return matrix
 
@@ -128,60 +118,46 @@ class CausalGraph:
 
     def parents(self, node: str) -> tuple[str, ...]:
         """The direct causes of ``node``, in node order."""
-        self._known(node)
-        return self._in_order(self.digraph.predecessors(node))
+        return self._in_order(self.digraph.predecessors(self._known(node)))
 
     def children(self, node: str) -> tuple[str, ...]:
         """The direct effects of ``node``, in node order."""
-        self._known(node)
-        return self._in_order(self.digraph.successors(node))
+        return self._in_order(self.digraph.successors(self._known(node)))
 
     def ancestors(self, node: str) -> tuple[str, ...]:
         """Every direct or indirect cause of ``node``, itself excluded."""
-        self._known(node)
-        return self._in_order(nx.ancestors(self.digraph, node))
+        return self._in_order(nx.ancestors(self.digraph, self._known(node)))
 
     def descendants(self, node: str) -> tuple[str, ...]:
         """Every direct or indirect effect of ``node``, itself excluded."""
-        self._known(node)
-        return self._in_order(nx.descendants(self.digraph, node))
+        return self._in_order(nx.descendants(self.digraph, self._known(node)))
 
     def affected(self, nodes: Iterable[str]) -> tuple[str, ...]:
         """What an intervention on ``nodes`` may change: they and their descendants."""
-        found: set[str] = set()
-        for node in nodes:
-            found |= {node, *self.descendants(node)}
-        return self._in_order(found)
+        chosen = set(nodes)
+        return self._in_order(chosen.union(*map(self.descendants, chosen)))
 
-    def order_only(self) -> CausalGraph:
+    def order_only(self) -> "CausalGraph":
         """Every edge the topological order allows, ties broken by node position.
 
         What an autoregressive flow such as CAREFL (Khemakhem et al. 2021) knows: the
         order of the factors, and not which earlier factor really causes which.
         """
-        order = list(
-            nx.lexicographical_topological_sort(self.digraph, self._position.__getitem__)
-        )
-        edges = [(a, b) for i, a in enumerate(order) for b in order[i + 1 :]]
-        return CausalGraph(self.nodes, edges)
+        position = self._position.__getitem__
+        order = nx.lexicographical_topological_sort(self.digraph, position)
+        return CausalGraph(self.nodes, combinations(order, 2))
 
-    def without_edges(self) -> CausalGraph:
+    def without_edges(self) -> "CausalGraph":
         """The same factors, none causing another."""
         return CausalGraph(self.nodes)
-
-    @cached_property
-    def _position(self) -> dict[str, int]:
-        return {node: i for i, node in enumerate(self.nodes)}
 
     def _in_order(self, nodes: Iterable[str]) -> tuple[str, ...]:
         return tuple(sorted(nodes, key=self._position.__getitem__))
 
-    def _known(self, node: str, where: str = "") -> None:
+    def _known(self, node: str, where: str = "") -> str:
         if node not in self._position:
-            raise ValueError(
-                f"Unknown node {node!r}{f' in {where}' if where else ''}; "
-                f"the graph has {list(self.nodes)}."
-            )
+            raise ValueError(f"Unknown node {node!r}{where}; the graph has {list(self.nodes)}.")
+        return node
 
 
 def _pair(edge: tuple[str, str]) -> tuple[str, str]:

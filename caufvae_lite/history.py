@@ -1,7 +1,5 @@
 """What happened in a training run: a table that plots itself."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass, field
 
@@ -67,5 +65,5 @@ class History:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> History:
+    def from_json(cls, text: str) -> "History":
         return cls(**json.loads(text))

@@ -1,12 +1,9 @@
 """The grammar of ``do``, shared by worlds, flows and models.
 
 An intervention is a mapping ``{name: value}``: the factor's name, and what it is set to, one
-value for all rows or one for each row. `columns` turns such a mapping into columns, and its
-errors are the ones that a learner meets first. `FactorModel` is what can be asked with it, and
+value for all rows or one for each row. `FactorModel` is what can be asked with it, and
 `Decoded` is what comes back.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,10 +23,8 @@ Intervention = Mapping[str, Value]
 def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict[int, Tensor]:
     """Translate ``{name: value}`` into ``{column: (n,) values}``.
 
-    Args:
-        do: the intervention; ``None`` and ``{}`` mean that nothing is set.
-        nodes: the factors' names in column order.
-        like: an ``(n, ...)`` tensor that gives the number of rows, dtype and device.
+    ``None`` and ``{}`` mean that nothing is set. ``nodes`` are the factors' names in column
+    order; ``like``, ``(n, ...)``, gives the number of rows, dtype and device.
 
     Raises:
         ValueError: an unknown factor, a value that is not finite, or one whose length is
@@ -39,16 +34,12 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
     if do is None:
         return {}
     if not isinstance(do, Mapping):
-        raise TypeError(
-            f"do must be a mapping like {{{nodes[0]!r}: 1.0}}, got {type(do).__name__}."
-        )
-    rows = len(like)
+        raise TypeError(f"do must be a mapping like {{{nodes[0]!r}: 1.0}}, got {do!r}.")
+    names, rows = list(nodes), len(like)
     found: dict[int, Tensor] = {}
     for name, value in do.items():
-        if name not in nodes:
-            raise ValueError(
-                f"do() names {name!r}, which is not a factor here; choose from {list(nodes)}."
-            )
+        if name not in names:
+            raise ValueError(f"do() names {name!r}, which is none of the factors {names}.")
         column = torch.as_tensor(value, dtype=like.dtype, device=like.device)
         if column.ndim == 0:
             column = column.expand(rows)
@@ -59,10 +50,9 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
             )
         if not torch.isfinite(column).all():
             raise ValueError(
-                f"do({name}) holds a NaN or an infinite value; set a finite number "
-                "(to leave the factor alone, leave it out of do)."
+                f"do({name}) holds a NaN or an infinite value; to leave it alone, leave it out."
             )
-        found[list(nodes).index(name)] = column
+        found[names.index(name)] = column
     return found
 
 
@@ -85,13 +75,9 @@ class FactorModel(Protocol):
     graph: CausalGraph
 
     def factors(self, images: Tensor) -> Tensor: ...
-
     def reconstruct(self, images: Tensor) -> Tensor: ...
-
     def counterfactual(self, images: Tensor, do: Intervention) -> Decoded: ...
-
     def sample(self, n: int, do: Intervention | None = None, seed: Seed = None) -> Decoded: ...
-
     def loss(
         self, images: Tensor, factors: Tensor, generator: torch.Generator | None = None
     ) -> dict[str, Tensor]: ...

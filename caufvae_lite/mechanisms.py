@@ -5,18 +5,15 @@ parents::
 
     z_i = ε_i · exp(s_i) + t_i,      (s_i, t_i) = mechanism of i, given pa(z)_i
 
-A `Mechanism` is a small network for a factor with causes, and a `RootMechanism` is two
-numbers for a factor without. The causal flow (`flow.py`), the label prior (`caufvae.py`) and
-the search for a graph (`discovery`) are all made of these, and `evaluate` runs many of them
-side by side.
+That is a small network (`Mechanism`) for a factor with causes, and two numbers
+(`RootMechanism`) for a factor without. The causal flow, the label prior and the search for a
+graph are all made of these, and `evaluate` runs many of them side by side.
 """
 
-from __future__ import annotations
-
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +23,7 @@ CACHED = 2**18  # hidden units × rows that fit into a processor's cache, about 
 
 
 class RootMechanism(nn.Module):
-    """The mechanism of a factor without causes: exactly two numbers.
-
-    ``raw_scale`` () is not yet bounded, and ``shift`` () is t.
-    """
+    """The mechanism of a factor without causes: the scale before it is bounded, and t."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,10 +41,9 @@ class Mechanism(nn.Module):
 
     def __init__(self, parents: int, hidden: Sequence[int]):
         super().__init__()
-        widths = [parents, *hidden, 2]
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
-        for fan_in, fan_out in itertools.pairwise(widths):
+        for fan_in, fan_out in pairwise([parents, *hidden, 2]):
             bound = 1 / math.sqrt(fan_in)
             self.weights.append(torch.empty(fan_in, fan_out).uniform_(-bound, bound))
             self.biases.append(torch.empty(fan_out).uniform_(-bound, bound))
@@ -60,25 +53,19 @@ class Mechanism(nn.Module):
 
 
 def evaluate(mechanisms: Sequence[Mechanism], inputs: Sequence[Tensor]) -> Tensor:
-    """Run several mechanisms side by side, as one batched matrix product a layer.
+    """Run m mechanisms side by side, as one batched matrix product a layer.
+
+    They have the same hidden widths, and ``inputs`` are the values ``(n, p_i)`` of each one's
+    parents. Returns ``(m, n, 2)``: the scale before it is bounded, and the shift.
 
     Many mechanisms are taken a few at a time, so that what is worked on stays in the
     processor's cache. All at once would take three times as long (256 mechanisms, 1,000 rows).
-
-    Args:
-        mechanisms: m networks with the same hidden widths.
-        inputs: for each of them its parents' values, ``(n, p_i)``.
-
-    Returns:
-        ``(m, n, 2)``: the scale before it is bounded, and the shift.
     """
     width = max(len(bias) for bias in mechanisms[0].biases)
     few = max(1, CACHED // max(1, width * len(inputs[0])))
-    parts = [
-        _evaluate_at_once(mechanisms[k : k + few], inputs[k : k + few])
-        for k in range(0, len(mechanisms), few)
-    ]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+    starts = range(0, len(mechanisms), few)
+    parts = [_evaluate_at_once(mechanisms[k : k + few], inputs[k : k + few]) for k in starts]
+    return torch.cat(parts)
 
 
 def _evaluate_at_once(mechanisms: Sequence[Mechanism], inputs: Sequence[Tensor]) -> Tensor:
@@ -102,10 +89,8 @@ class ScaleBounds:
     """Bounds of the log-scale s, and the smooth map from an unbounded number into them.
 
     Without a lower bound, the likelihood of an effect that has no noise of its own has no
-    maximum. Zero is mapped to s = 0, or half-way if 0 lies outside the bounds.
-
-    Raises:
-        ValueError: the bounds are not finite, or not in order.
+    maximum. Zero is mapped to s = 0, or half-way if 0 lies outside the bounds. Bounds that are
+    not finite, or not in order, are a ValueError.
 
     >>> ScaleBounds(-4.0, 1.0)(torch.zeros(2)).tolist()
     [0.0, 0.0]
@@ -115,8 +100,7 @@ class ScaleBounds:
     high: float
 
     def __post_init__(self) -> None:
-        finite = math.isfinite(self.low) and math.isfinite(self.high)
-        if not (finite and self.low < self.high):
+        if not -math.inf < self.low < self.high < math.inf:
             bounds = (self.low, self.high)
             raise ValueError(f"log_scale must be finite (low, high), got {bounds}.")
 

@@ -1,12 +1,9 @@
 """The convolutional encoder and decoder that every model shares.
 
-Both work on a grid of about 16 × 16 patches, whatever the picture's size: the encoder
-folds each patch's pixels into channels (`pixel_unshuffle`), the decoder unfolds channels
-into pixels. Convolutions then cost the same for 28 and for 96 pixels, which is what lets
-a laptop train in under a minute.
+Both work on a grid of about 16 × 16 patches, whatever the picture's size: the encoder folds
+each patch's pixels into channels, and the decoder unfolds channels into pixels. So convolutions
+cost the same for 28 and for 96 pixels, and a laptop trains in under a minute.
 """
-
-from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +12,8 @@ from torch import Tensor, nn
 __all__ = ["Decoder", "Encoder", "ImageShape", "check_image_shape", "choose_device"]
 
 ImageShape = tuple[int, int, int]
-
-SMALLEST, LARGEST = 16, 256
+SMALLEST, LARGEST = 16, 256  # sides of a picture, in pixels
+WIDTH = 32  # channels of the finest convolutions
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
@@ -32,19 +29,11 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
     return chosen
 
 
-def patch_size(height: int, width: int) -> int:
-    """Side of a patch in pixels, so that the longer side holds about 16 of them."""
-    return max(1, round(max(height, width) / 16))
-
-
 def check_image_shape(image_shape: ImageShape) -> ImageShape:
     """``(c, h, w)`` as integers, or a ValueError that says what is wrong."""
     shape = tuple(int(s) for s in image_shape)
     if len(shape) != 3 or shape[0] not in (1, 3):
-        raise ValueError(
-            f"image_shape must be (channels, height, width) with 1 or 3 channels, "
-            f"got {tuple(image_shape)}."
-        )
+        raise ValueError(f"image_shape must be (1 or 3 channels, height, width), got {shape}.")
     if not all(SMALLEST <= side <= LARGEST for side in shape[1:]):
         raise ValueError(
             f"height and width must be {SMALLEST} to {LARGEST} pixels, got {shape[1:]}; "
@@ -53,30 +42,19 @@ def check_image_shape(image_shape: ImageShape) -> ImageShape:
     return shape
 
 
-def _padded(side: int, patch: int) -> int:
-    """The next multiple of four patches, since both networks halve the grid twice."""
-    step = 4 * patch
-    return -(-side // step) * step
+def patch_grid(height: int, width: int) -> tuple[int, int, int]:
+    """Side of a patch in pixels, and the rows and columns of patches that hold a picture.
+
+    The longer side holds about 16 patches. Rows and columns are multiples of four, since both
+    networks halve the grid twice.
+    """
+    patch = max(1, round(max(height, width) / 16))
+    rows, cols = (4 * -(-side // (4 * patch)) for side in (height, width))
+    return patch, rows, cols
 
 
-# PyTorch's own pixel_unshuffle, and the gradient of pixel_shuffle, return a wrong shape for no
-# picture at all (seen in 2.13). An empty batch is a fair question and gets an empty answer.
-
-
-def _fold(images: Tensor, patch: int) -> Tensor:
-    """Each patch's pixels as channels: ``(n, c p², h/p, w/p)``."""
-    n, c, h, w = images.shape
-    if n == 0:
-        return images.reshape(0, c * patch**2, h // patch, w // patch)
-    return F.pixel_unshuffle(images, patch)
-
-
-def _unfold(patches: Tensor, patch: int) -> Tensor:
-    """The inverse of `_fold`."""
-    n, c, h, w = patches.shape
-    if n == 0:
-        return patches.reshape(0, c // patch**2, h * patch, w * patch)
-    return F.pixel_shuffle(patches, patch)
+# For no picture at all both networks ask for one and return none of it: PyTorch's own
+# pixel_unshuffle, and the gradient of pixel_shuffle, return a wrong shape then (seen in 2.13).
 
 
 class Encoder(nn.Module):
@@ -86,35 +64,35 @@ class Encoder(nn.Module):
     sizes and places are nearly linear in it, and so are found in the first epochs.
     """
 
-    def __init__(self, image_shape: ImageShape, outputs: int, width: int = 32):
+    def __init__(self, image_shape: ImageShape, outputs: int):
         super().__init__()
         c, h, w = check_image_shape(image_shape)
-        self.patch = patch_size(h, w)
-        rows, cols = _padded(h, self.patch), _padded(w, self.patch)
-        self.padding = (0, cols - w, 0, rows - h)
-        grid = rows // self.patch * (cols // self.patch)
+        self.patch, rows, cols = patch_grid(h, w)
+        self.padding = (0, cols * self.patch - w, 0, rows * self.patch - h)
         self.convolutions = nn.Sequential(
-            nn.Conv2d(c * self.patch**2, width, 3, padding=1),
+            nn.Conv2d(c * self.patch**2, WIDTH, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+            nn.Conv2d(WIDTH, 2 * WIDTH, 3, stride=2, padding=1),
             nn.SiLU(),
-            nn.Conv2d(2 * width, 2 * width, 3, stride=2, padding=1),
+            nn.Conv2d(2 * WIDTH, 2 * WIDTH, 3, stride=2, padding=1),
             nn.SiLU(),
         )
         self.head = nn.Sequential(
-            nn.Linear(2 * width * grid // 16, 4 * width),
+            nn.Linear(2 * WIDTH * rows * cols // 16, 4 * WIDTH),
             nn.SiLU(),
-            nn.Linear(4 * width, outputs),
+            nn.Linear(4 * WIDTH, outputs),
         )
-        self.shortcut = nn.Linear(c * grid, outputs)
+        self.shortcut = nn.Linear(c * rows * cols, outputs)
         nn.init.zeros_(self.shortcut.weight)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
+        if len(images) == 0:
+            return self(images.new_zeros(1, *images.shape[1:]))[:0]
         images = 1 - images  # a white background becomes zeros, and shapes stand out
         if any(self.padding):
             images = F.pad(images, self.padding, mode="replicate")
-        patches = _fold(images, self.patch)
+        patches = F.pixel_unshuffle(images, self.patch)
         patches = patches.contiguous(memory_format=torch.channels_last)
         thumbnail = F.avg_pool2d(images, self.patch).flatten(1)
         return self.head(self.convolutions(patches).flatten(1)) + self.shortcut(thumbnail)
@@ -123,33 +101,32 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Latents ``(n, inputs)`` → logits ``(n, c, h, w)`` of the pixels."""
 
-    def __init__(self, image_shape: ImageShape, inputs: int, width: int = 32):
+    def __init__(self, image_shape: ImageShape, inputs: int):
         super().__init__()
-        c, h, w = check_image_shape(image_shape)
-        self.patch = patch_size(h, w)
-        rows, cols = _padded(h, self.patch), _padded(w, self.patch)
-        self.size = (h, w)
-        self.start = (2 * width, rows // self.patch // 4, cols // self.patch // 4)
-        cells = self.start[1] * self.start[2]
+        c, *self.size = check_image_shape(image_shape)
+        self.patch, rows, cols = patch_grid(*self.size)
+        self.start = (2 * WIDTH, rows // 4, cols // 4)
         self.head = nn.Sequential(
-            nn.Linear(inputs, 4 * width),
+            nn.Linear(inputs, 4 * WIDTH),
             nn.SiLU(),
-            nn.Linear(4 * width, 2 * width * cells),
+            nn.Linear(4 * WIDTH, 2 * WIDTH * rows * cols // 16),
             nn.SiLU(),
         )
         self.convolutions = nn.Sequential(
             nn.Upsample(scale_factor=2),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1),
+            nn.Conv2d(2 * WIDTH, 2 * WIDTH, 3, padding=1),
             nn.SiLU(),
             nn.Upsample(scale_factor=2),
-            nn.Conv2d(2 * width, width, 3, padding=1),
+            nn.Conv2d(2 * WIDTH, WIDTH, 3, padding=1),
             nn.SiLU(),
-            nn.Conv2d(width, c * self.patch**2, 3, padding=1),
+            nn.Conv2d(WIDTH, c * self.patch**2, 3, padding=1),
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, latents: Tensor) -> Tensor:
+        if len(latents) == 0:
+            return self(latents.new_zeros(1, *latents.shape[1:]))[:0]
         hidden = self.head(latents).view(-1, *self.start)
         hidden = hidden.contiguous(memory_format=torch.channels_last)
-        logits = _unfold(self.convolutions(hidden), self.patch)
+        logits = F.pixel_shuffle(self.convolutions(hidden), self.patch)
         return logits[..., : self.size[0], : self.size[1]]

@@ -1,11 +1,8 @@
 """Randomness by key: the same key gives the same draws, on any device and any day.
 
-Draws are made on the generator's device (the CPU unless the caller brings another
-generator) and moved, so that training on a GPU, or in another number of processes, does
-not change them.
+Draws are made on the generator's device, the CPU unless the caller brings another one, and
+then moved: training on a GPU, or in another number of processes, does not change them.
 """
-
-from __future__ import annotations
 
 import numpy as np
 import torch
@@ -19,11 +16,7 @@ def generator_from(seed: Seed) -> torch.Generator:
     if isinstance(seed, torch.Generator):
         return seed
     generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(int(seed))
-    return generator
+    return generator.manual_seed(generator.seed() if seed is None else int(seed))
 
 
 def keyed_generator(seed: int, *key: int) -> torch.Generator:

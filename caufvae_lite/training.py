@@ -3,12 +3,10 @@
 Everything random is keyed by ``(seed, purpose, epoch)``, and the learning rate is a function
 of the step alone. So the same seed gives the same weights.
 
-`fit` says *what* is done: the order of the rows, the schedule, which state is kept. *How* one
-batch is worked off is a `Worker`'s. The one here does it in this process. The room `scaling`
-has another, which shares batches out among processes and can be stopped and resumed.
+`fit` and `Run` say *what* is done: the order of the rows, the schedule, which state is kept. A
+`Worker` says *how* one batch is worked off. The one here does it in this process; the one in
+the room `scaling` shares batches out among processes, and can be stopped and resumed.
 """
-
-from __future__ import annotations
 
 import copy
 import inspect
@@ -38,30 +36,22 @@ LARGEST_GRADIENT = 1000.0  # its norm, in nats an image; only a run gone wrong r
 class Settings:
     """What a run's result depends on, beside model and data.
 
-    Attributes:
-        epochs: passes over the training rows.
-        seed: of the split, the order and the noise. It is not the seed of the model's first
-            weights: call ``torch.manual_seed`` before you build it.
-        label_fraction: share of rows that keep their labels.
-        batch_size: rows a step.
-        lr, mechanism_lr: peak learning rates of the networks, and of flow and prior.
-        validation: share of rows held out to choose the best epoch.
+    The model's first weights are not among it: call ``torch.manual_seed`` before you build it.
     """
 
-    epochs: int
-    seed: int = 0
-    label_fraction: float = 1.0
-    batch_size: int = 32
-    lr: float = 5e-3
-    mechanism_lr: float = 2e-2
-    validation: float = 0.1
+    epochs: int  # passes over the training rows
+    seed: int = 0  # of the split, the order and the noise
+    label_fraction: float = 1.0  # share of rows that keep their labels
+    batch_size: int = 32  # rows a step
+    lr: float = 5e-3  # peak learning rate of the networks
+    mechanism_lr: float = 2e-2  # and of flow and prior
+    validation: float = 0.1  # share of rows held out to choose the best epoch
 
     def __post_init__(self) -> None:
-        counts, share = (self.epochs, self.batch_size), self.validation
-        if min(counts) < 1:
-            raise ValueError(f"epochs and batch_size must be 1 or more, got {counts}.")
-        if not 0 < share < 1:
-            raise ValueError(f"validation must be a share between 0 and 1, got {share}.")
+        if min(self.epochs, self.batch_size) < 1:
+            raise ValueError(f"epochs and batch_size must be 1 or more, got {self}.")
+        if not 0 < self.validation < 1:
+            raise ValueError(f"validation must be a share between 0 and 1, got {self}.")
 
 
 def fit(
@@ -86,13 +76,9 @@ def fit(
             labels of the same rows, whatever the model.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, …
         progress: show a progress bar.
-        on_epoch: called with the history so far after every epoch, for instance
-            `caufvae_lite.notebook.live` to redraw its curves.
+        on_epoch: called with the history so far after every epoch (`notebook.live` draws it).
         options: the other `Settings`, and those of the worker. That is `scaling.Team`, with
             ``checkpoint=``, ``resume=``, ``accumulate=``, ``mixed_precision=``, ``stop=``.
-
-    Returns:
-        losses and seconds, epoch by epoch.
 
     Raises:
         ValueError: the data does not suit the model, or a setting makes no sense.
@@ -101,9 +87,9 @@ def fit(
 
     A keyboard interrupt leaves the model in the best state so far, and is passed on.
     """
-    own, others = _split(options)
-    run = Run(model, dataset, Settings(epochs, seed, label_fraction, **own))
-    worker = _employed(choose_device(device), **others)
+    settings = Settings(epochs, seed, label_fraction, **_taken_from(options))
+    worker = WORKER(choose_device(device), **options)
+    run = Run(model, dataset, settings, worker.device)
     worker.begin(run)
     try:
         with worker.progress_bar(run, progress) as bar:
@@ -128,14 +114,14 @@ def fit(
 class Run:
     """One training run: what is trained, on what, and how far it is.
 
-    Attributes:
-        rows, held_out: the rows that are trained on, and those that choose the best epoch.
-        best: the model's best state so far.
-        step, sums, generator, started: where it stands within an epoch: the next step, the
-            sums of the terms so far, the state of the noise, and when the epoch began.
+    It learns from ``rows``; ``held_out`` ones choose the best epoch, whose state is ``best``.
+    Within an epoch it stands at ``step`` of ``steps``: ``sums`` are those of the terms so far,
+    ``generator`` is the state of the noise, and ``started`` is when the epoch began.
     """
 
-    def __init__(self, model: FactorVAE, dataset: FactorDataset, settings: Settings):
+    def __init__(
+        self, model: FactorVAE, dataset: FactorDataset, settings: Settings, device: torch.device
+    ):
         _check(model, dataset)
         self.model, self.settings = model, settings
         seed, n = settings.seed, len(dataset)
@@ -144,18 +130,14 @@ class Run:
         self.dataset = dataset.with_factors(labels)
         order = torch.randperm(n, generator=keyed_generator(seed, HELD_OUT))
         self.held_out, self.rows = order.tensor_split([max(1, round(settings.validation * n))])
-        self.steps = -(-len(self.rows) // settings.batch_size)  # an epoch
+        self.steps = math.ceil(len(self.rows) / settings.batch_size)
         model.adopt_units(self.dataset, self.rows)
-        self.history = History()
-        self.step, self.sums = 0, torch.zeros(len(TERMS))
+        model.to(device)
+        self.optimizer = _optimizer(model, settings)
+        self.best = copy.deepcopy(model.state_dict())
+        self.history = History(device=str(device))
+        self.step, self.sums = 0, torch.zeros(len(TERMS), device=device)
         self.generator, self.started = torch.Generator(), time.perf_counter()
-
-    def place(self, device: torch.device) -> None:
-        """Move the model to ``device``, and begin with its state there."""
-        self.model.to(device)
-        self.optimizer = _optimizer(self.model, self.settings)
-        self.best = copy.deepcopy(self.model.state_dict())
-        self.sums = self.sums.to(device)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows ``(b,)`` and draws ``(b, latent_dims)`` of the epoch's batches still to come."""
@@ -204,9 +186,7 @@ class Worker:
         self.device = device
 
     def begin(self, run: Run) -> None:
-        """Called once before the first step: place the model where it is trained."""
-        run.place(self.device)
-        run.history.device = str(self.device)
+        """Called once, before the first step."""
 
     def progress_bar(self, run: Run, show: bool) -> tqdm:
         """Counts batches, from where the run stands."""
@@ -217,10 +197,10 @@ class Worker:
     def backward(self, run: Run, batch: Tensor, draws: Tensor) -> Tensor:
         """Add the batch's gradient to the parameters'; the values ``(5,)`` of `TERMS`."""
         factors = run.dataset.factors[batch]
-        terms = run.model.row_terms(run.dataset.images[batch], factors, draws)
-        found = run.model.average(terms, run.model.rows_with(factors))
-        found["total"].backward()
-        return torch.stack([found[t].detach() for t in TERMS])
+        rows = run.model.row_terms(run.dataset.images[batch], factors, draws)
+        terms = run.model.average(rows, run.model.rows_with(factors))
+        terms["total"].backward()
+        return torch.stack([terms[name].detach() for name in TERMS])
 
     @torch.no_grad()
     def validate(self, run: Run) -> tuple[dict[str, float], float]:
@@ -246,23 +226,16 @@ class Worker:
         """Called when the run is over, however it ended."""
 
 
-_employed: type[Worker] = Worker
+WORKER: type[Worker] = Worker  # of `fit`; the package's __init__ puts `scaling.Team` here
 
 
-def employ(worker: type[Worker]) -> None:
-    """Let `fit` be worked by this class. (Importing the package employs `scaling.Team`.)"""
-    global _employed
-    _employed = worker
-
-
-def _split(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Those of `Settings`, and those of the worker."""
-    settings = {f.name for f in fields(Settings)}
-    known = settings | (inspect.signature(_employed).parameters.keys() - {"device"})
+def _taken_from(options: dict[str, Any]) -> dict[str, Any]:
+    """The `Settings` among the options of `fit`; those of the worker are left there."""
+    own = {field.name for field in fields(Settings)}
+    known = own | (inspect.signature(WORKER).parameters.keys() - {"device"})
     if unknown := sorted(options.keys() - known):
         raise TypeError(f"fit() has no option {', '.join(unknown)}; it has {sorted(known)}.")
-    own = {k: v for k, v in options.items() if k in settings}
-    return own, {k: v for k, v in options.items() if k not in settings}
+    return {name: options.pop(name) for name in own & options.keys()}
 
 
 def one_cycle(progress: float, warm_up: float = 0.25) -> float:
@@ -276,12 +249,12 @@ def one_cycle(progress: float, warm_up: float = 0.25) -> float:
 
 
 def _optimizer(model: FactorVAE, settings: Settings) -> torch.optim.AdamW:
-    own = {id(p) for p in model.mechanism_parameters()}
-    groups = [
-        {"params": [p for p in model.parameters() if (id(p) in own) == is_own], "peak": peak}
-        for is_own, peak in ((False, settings.lr), (True, settings.mechanism_lr))
-    ]
-    groups = [g for g in groups if g["params"]]
+    mechanisms = {id(p) for p in model.mechanism_parameters()}
+    networks = [p for p in model.parameters() if id(p) not in mechanisms]
+    others = [p for p in model.parameters() if id(p) in mechanisms]
+    groups = [{"params": networks, "peak": settings.lr}]
+    if others:
+        groups.append({"params": others, "peak": settings.mechanism_lr})
     return torch.optim.AdamW(groups, lr=settings.lr, betas=BETAS, fused=True)
 
 
@@ -294,7 +267,5 @@ def _check(model: FactorVAE, dataset: FactorDataset) -> None:
             f"{tuple(dataset.images.shape[1:])}; build the model with that image_shape."
         )
     if type(model).loss is not FactorVAE.loss:
-        raise TypeError(
-            f"{type(model).__name__} overrides loss(), but fit trains by row_terms(): "
-            "override that instead, one value a row (see FactorVAE.row_terms)."
-        )
+        name = type(model).__name__
+        raise TypeError(f"{name} overrides loss(); override row_terms(), by which fit trains.")

@@ -15,8 +15,6 @@ with a mean read directly off the convolutions. But these need not learn each me
 second time only to subtract it again.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 import torch
@@ -47,29 +45,25 @@ class FactorVAE(Answers):
         supervision: the weight w_s; 0 switches the term off.
         extra_dims: latents after the d factors, N(0, I) and without labels or causes, for
             whatever the factors do not say.
-
-    Every subclass is known to `load` by its class's name.
     """
 
-    kinds: ClassVar[dict[str, type[FactorVAE]]] = {}
+    kinds: ClassVar[dict[str, type["FactorVAE"]]] = {}  # subclasses by name, for `load`
     kl_weight: float = 1.0  # β, for the models that weigh it
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
+    def __init_subclass__(cls) -> None:
         FactorVAE.kinds[cls.__name__] = cls
 
     def __init__(
         self,
         graph: CausalGraph,
         image_shape: ImageShape = (3, 64, 64),
-        *,
         label_likelihood: float = 5.0,
         supervision: float = 20.0,
         extra_dims: int = 0,
     ):
         weights = {"label_likelihood": label_likelihood, "supervision": supervision}
         for name, weight in {**weights, "extra_dims": extra_dims}.items():
-            if not (weight >= 0 and weight < float("inf")):
+            if not 0 <= weight < float("inf"):
                 raise ValueError(f"{name} must be finite and 0 or more, got {weight}.")
         super().__init__(graph, image_shape, extra_dims)
         self.label_likelihood = float(label_likelihood)
@@ -82,13 +76,11 @@ class FactorVAE(Answers):
     ) -> Tensor:
         """KL ``(n,)`` of the posterior from the prior, or an estimate: from ε ~ N(0, I).
 
-        Args:
-            posterior: q(ε | x), over ``(n, d)``.
-            noise, factors: a draw of ε and its z, each ``(n, d)``.
-            log_det: log|det ∂z/∂ε| ``(n,)`` at that draw.
-            labels: ``(n, d)``, standardised, NaN where missing.
+        ``posterior`` is q(ε | x) over ``(n, d)``. ``noise`` and ``factors``, each ``(n, d)``,
+        are a draw of ε and its z, and ``log_det`` ``(n,)`` is log|det ∂z/∂ε| there. ``labels``
+        ``(n, d)`` are standardised, NaN where missing.
         """
-        return kl_divergence(posterior, standard_normal_like(posterior)).sum(-1)
+        return kl_divergence(posterior, Normal(0.0, 1.0)).sum(-1)
 
     def label_log_prob(self, labels: Tensor) -> Tensor:
         """log p(u_i | parents) ``(n, d)``; 0 where a label it needs is NaN."""
@@ -97,10 +89,6 @@ class FactorVAE(Answers):
     def mechanism_parameters(self) -> list[nn.Parameter]:
         """The parameters of latent map and prior, which learn at their own rate."""
         return []
-
-    def conclude(self, dataset: FactorDataset) -> None:
-        """What is left to do when training is over, given all the data that `fit` was given."""
-        self.adopt_binary_latents(dataset)
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, ready for JSON."""
@@ -119,19 +107,13 @@ class FactorVAE(Answers):
     ) -> Terms:
         """The loss and its terms, already weighted, averaged over the rows.
 
-        Args:
-            images: ``(n, c, h, w)``.
-            factors: labels ``(n, d)`` in the data's units; NaN is "no label".
-            generator: for the reparametrised noise.
+        Images are ``(n, c, h, w)``, and factors are labels ``(n, d)`` in the data's units: NaN
+        is "no label". Shapes that do not fit are a ValueError. ``generator`` draws the noise.
 
-        Returns:
-            scalars ``reconstruction``, ``kl``, ``supervision``, ``label_likelihood``,
-            ``total``, in nats an image (supervision: squared standard deviations). The two
-            label terms are means over the rows that have the labels they need, so a few
-            labels weigh as much as many.
-
-        Raises:
-            ValueError: shapes that do not fit.
+        Returns scalars ``reconstruction``, ``kl``, ``supervision``, ``label_likelihood`` and
+        ``total``, in nats an image (supervision: squared standard deviations). The two label
+        terms are means over the rows that have the labels they need, so a few labels weigh as
+        much as many.
         """
         draws = normal(len(images), self.latent_dims, seed=generator, like=self.mean)
         return self.average(self.row_terms(images, factors, draws), self.rows_with(factors))
@@ -141,13 +123,9 @@ class FactorVAE(Answers):
 
         A model that changes the loss overrides this, and not `loss`: `fit` trains by it.
 
-        Args:
-            images, factors: as in `loss`.
-            draws: ``(n, latent_dims)`` of N(0, 1), for the reparametrised noise.
-
-        Returns:
-            ``reconstruction`` and ``kl``, each ``(n,)``; ``supervision`` and
-            ``label_likelihood``, each ``(n, d)``, with 0 where a label is missing.
+        ``draws`` ``(n, latent_dims)`` of N(0, 1) make the reparametrised noise. Returned are
+        ``reconstruction`` and ``kl``, each ``(n,)``; ``supervision`` and ``label_likelihood``,
+        each ``(n, d)``, with 0 where a label is missing.
         """
         images = self.prepared(images)
         labels = self.standardise(factors, len(images))
@@ -162,7 +140,7 @@ class FactorVAE(Answers):
         kl = self.kl(own, noise[:, :d], z, log_det[: len(noise)], labels)
         return {
             "reconstruction": bernoulli.flatten(1).sum(1),
-            "kl": kl + kl_divergence(rest, standard_normal_like(rest)).sum(-1),
+            "kl": kl + kl_divergence(rest, Normal(0.0, 1.0)).sum(-1),
             "supervision": self._misalignment(point, labels),
             "label_likelihood": self._label_surprise(labels),
         }
@@ -187,38 +165,23 @@ class FactorVAE(Answers):
         ``rows_with`` may count more rows than ``terms`` holds. Parts of a batch, each divided
         by what the whole batch has, then add up to the batch's loss.
         """
-        weights = {
-            "reconstruction": 1.0,
-            "kl": self.kl_weight,
-            "supervision": self.supervision,
-            "label_likelihood": self.label_likelihood,
-        }
+        weights = (1.0, self.kl_weight, self.supervision, self.label_likelihood)
         found = {
             name: weight * (terms[name].sum(0) / rows_with[name].clamp_min(1)).sum()
-            for name, weight in weights.items()
+            for name, weight in zip(TERMS[:-1], weights, strict=True)
         }
         return {**found, "total": torch.stack(list(found.values())).sum()}
 
-    @property
-    def latent_dims(self) -> int:
-        """d + extra_dims."""
-        return len(self.graph) + self.extra_dims
-
     def _misalignment(self, point: Tensor, labels: Tensor) -> Tensor:
-        observed = ~torch.isnan(labels)
-        target = torch.where(observed, labels, 0.0)
-        error = torch.where(
-            self.binary,
-            F.binary_cross_entropy_with_logits(point, target.clamp(0, 1), reduction="none"),
-            (point - target).square(),
-        )
-        return torch.where(observed, error, 0.0)
+        target = torch.nan_to_num(labels)
+        binary = F.binary_cross_entropy_with_logits(point, target.clamp(0, 1), reduction="none")
+        error = torch.where(self.binary, binary, (point - target).square())
+        return torch.where(torch.isnan(labels), 0.0, error)
 
     def _explained(self, labels: Tensor) -> Tensor:
-        """``(n, d)`` booleans: does p(u_i | parents) count here?
+        """``(n, d)`` booleans: does p(u_i | parents) count, all labels being there?
 
-        A factor and all its parents need a label. A binary factor has no density of its own,
-        but it may well be a parent.
+        A binary factor has no density of its own, but it may well be a parent.
         """
         return families_observed(self.graph, labels) & ~self.binary
 
@@ -227,8 +190,6 @@ class FactorVAE(Answers):
             return torch.zeros_like(labels)
         log_prob = self.label_log_prob(self.label_latents(labels))
         return -torch.where(self._explained(labels), log_prob, 0.0)
-
-    # -------------------------------------------------------- units, from the data
 
     @torch.no_grad()
     def adopt_units(self, dataset: FactorDataset, rows: Tensor | None = None) -> None:
@@ -250,17 +211,18 @@ class FactorVAE(Answers):
                 self.mean[i], self.std[i] = labels.mean(), labels.std()
 
     @torch.no_grad()
-    def adopt_binary_latents(self, dataset: FactorDataset) -> None:
-        """Let each binary factor's 0 and 1 be the mean latents of rows with that label."""
+    def conclude(self, dataset: FactorDataset) -> None:
+        """What is left to do when training is over, given all the data that `fit` was given.
+
+        Each binary factor's 0 and 1 become the mean latents of the rows with that label.
+        """
         known = (~torch.isnan(dataset.factors[:, self.binary.cpu()])).any(-1)
         chosen = some_of(torch.nonzero(known).flatten())
         if len(chosen) == 0:
             return
         batches = chosen.split(inference_batch(self.image_shape))
-        noise = torch.cat(
-            [self.posterior(self.prepared(dataset.images[b])).mean for b in batches]
-        )
-        latents, _ = self.latent_map(noise[:, : len(self.graph)])
+        parts = [self.posterior(self.prepared(dataset.images[b])).mean for b in batches]
+        latents, _ = self.latent_map(torch.cat(parts)[:, : len(self.graph)])
         for i in torch.nonzero(self.binary).flatten().tolist():
             for value in (0, 1):
                 rows = dataset.factors[chosen, i].to(latents.device) == value
@@ -273,8 +235,3 @@ def some_of(rows: Tensor) -> Tensor:
     if len(rows) <= MATCHING_ROWS:
         return rows
     return rows[torch.arange(MATCHING_ROWS) * len(rows) // MATCHING_ROWS]
-
-
-def standard_normal_like(q: Normal) -> Normal:
-    """N(0, I) over the same dimensions as ``q``."""
-    return Normal(torch.zeros_like(q.mean), torch.ones_like(q.stddev))

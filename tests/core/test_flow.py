@@ -99,7 +99,7 @@ def test_mechanism_is_the_documented_network(random_flow, noise, diamond):
         hidden = hidden @ weight + bias
         hidden = hidden / (1 + torch.exp(-hidden))
     raw, shift = (hidden @ own.weights[-1] + own.biases[-1]).unbind(-1)
-    low, high = flow.log_scale
+    low, high = flow.bounded.low, flow.bounded.high
     start = -low / (high - low)
     log_scale = low + (high - low) / (1 + torch.exp(-raw) * (1 - start) / start)
     found = flow.mechanism("middle", parents)
@@ -216,7 +216,7 @@ def test_a_linear_flow_is_a_multivariate_normal(random_flow, noise, graph, seed)
             raw[i], shift[i] = own.biases[0]
             for row, parent in enumerate(graph.parents(node)):
                 coefficients[i, graph.index(parent)] = own.weights[0][row, 1]
-        low, high = flow.log_scale
+        low, high = flow.bounded.low, flow.bounded.high
         start = math.log(-low / high)
         scale = torch.exp(low + (high - low) / (1 + torch.exp(-(raw + start))))
         mixing = torch.linalg.inv(torch.eye(d).double() - coefficients)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from caufvae_lite.networks import Decoder, Encoder, patch_size
+from caufvae_lite.networks import Decoder, Encoder, patch_grid
 
 SQUARES = [(c, side, side) for c in (1, 3) for side in (16, 28, 30, 32, 64, 96)]
 SHAPES = [*SQUARES, (3, 33, 64), (1, 64, 17)]
@@ -19,7 +19,6 @@ def test_encoder_and_decoder_take_any_picture_size(pictures, shape):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_no_pictures_give_no_pictures(pictures, shape):
-    """A process whose share of a batch is empty asks for this."""
     networks = Encoder(shape, outputs=5), Decoder(shape, inputs=5)
     latents = networks[0](pictures(2, shape)[:0])
     logits = networks[1](latents)
@@ -50,7 +49,7 @@ def test_gradient_reaches_every_parameter(pictures):
 
 @pytest.mark.parametrize(("side", "patch"), [(16, 1), (28, 2), (32, 2), (64, 4), (96, 6)])
 def test_the_longer_side_holds_about_sixteen_patches(side, patch):
-    assert patch_size(side, 16) == patch_size(16, side) == patch
+    assert patch_grid(side, 16)[0] == patch_grid(16, side)[0] == patch
 
 
 @pytest.mark.parametrize("network", [Encoder, Decoder])

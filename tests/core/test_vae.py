@@ -49,7 +49,7 @@ def test_reconstruction_is_the_cross_entropy_of_the_drawn_picture(new_model, dia
     q = model.encode(images).base_dist
     noise = q.mean + q.stddev * torch.randn(4, 5, generator=seeded()).double()
     latents = model.flow(noise[:, :4])[0]
-    p = model.decode(latents * model.std + model.mean, extra=noise[:, 4:])
+    p = torch.sigmoid(model.draw(latents, noise[:, 4:]))
     expected = -(images * p.log() + (1 - images) * (1 - p).log()).sum() / 4
     found = model.loss(images, torch.full((4, 4), math.nan), seeded())["reconstruction"]
     torch.testing.assert_close(found, expected)
@@ -348,9 +348,12 @@ def test_extra_dims_reach_the_picture_and_no_factor(new_model, diamond, pictures
     assert model.encode(images).mean.shape == (3, 6)
     factors = model.factors(images)
     assert factors.shape == (3, 4)
-    plain, other = model.decode(factors), model.decode(factors, extra=torch.ones(3, 2))
+    latents = (factors - model.mean) / model.std
+    plain, other = (
+        torch.sigmoid(model.draw(latents, torch.full((3, 2), x))) for x in (0.0, 1.0)
+    )
     assert not torch.equal(plain, other)
-    assert torch.equal(plain, model.decode(factors, extra=torch.zeros(3, 2)))
+    assert torch.equal(plain, model.decode(factors))
 
 
 # ------------------------------------------------------------------------ binary factors
@@ -414,7 +417,7 @@ def test_binary_latents_are_the_mean_latents_of_each_label(new_model, diamond, p
     model = with_binary(new_model(diamond), "left")
     factors = torch.zeros(6, 4)
     factors[:, 1] = torch.tensor([0, 1, 1, 0, math.nan, 1])
-    model.adopt_binary_latents(FactorDataset(pictures(6), factors, diamond))
+    model.conclude(FactorDataset(pictures(6), factors, diamond))
     stored = (pictures(6) * 255).round() / 255
     latents = torch.logit(model.factors(stored)[:, 1])
     expected = torch.stack([latents[[0, 3]].mean(), latents[[1, 2, 5]].mean()])
