@@ -1,6 +1,5 @@
 """One run on several processes, in several rounds, or stopped and resumed."""
 
-from caufvae_lite.scaling.processes import Processes, join
 from caufvae_lite.scaling.team import Team, TrainingStopped
 
-__all__ = ["Processes", "Team", "TrainingStopped", "join"]
+__all__ = ["Team", "TrainingStopped"]

@@ -1,35 +1,31 @@
 """The processes that train one model together, and the device each of them has.
 
-Whoever starts them (``accelerate launch``, ``torchrun``, `accelerate.notebook_launcher`, an
+Whoever starts them (``torchrun``, ``accelerate launch`` or `accelerate.notebook_launcher`, an
 MPI launcher) sets environment variables that say how many there are and which one this is.
 `join` reads them through Accelerate, which also picks the backend: NCCL between GPUs, gloo
-between CPUs. A process that was started alone does not load Accelerate, whose process-wide
-state would be in the way of a launcher that is called later.
+between CPUs. A process that was started alone makes no `PartialState`: it is one for the whole
+process, and would be in the way of a launcher that is called later.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
-
-T = TypeVar("T")
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list, gather_object
 
 SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
 @dataclass(frozen=True)
 class Processes:
-    """``count`` processes, of which this is number ``index``; one by default.
-
-    Every method but ``is_main`` is collective: all processes call it, in the same order.
-    """
+    """``count`` processes, of which this is number ``index``; one by default."""
 
     device: torch.device
     index: int = 0
@@ -44,43 +40,32 @@ class Processes:
         """What the history calls the device: the same for all processes."""
         return str(self.device) if self.count == 1 else f"{self.device.type} × {self.count}"
 
-    def add(self, tensor: Tensor) -> Tensor:
-        """The sum of everybody's ``tensor``, in place; the same bits for all."""
-        if self.count > 1:
-            dist.all_reduce(tensor)
-        return tensor
-
-    def from_main(self, work: Callable[[], T]) -> T:
-        """What ``work()`` returned in the main process, or the error it raised, for all."""
+    def from_main(self, work: Callable[[], Any]) -> Any:
+        """What ``work()`` returns in the main process, for all; its error is one in all."""
         if self.count == 1:
             return work()
-        box: list[Any] = [None, None]
-        error: BaseException | None = None
         if self.is_main:
             try:
-                box[0] = work()
-            except BaseException as caught:
-                error, box[1] = caught, f"{type(caught).__name__}: {caught}"
-        dist.broadcast_object_list(box, src=0, device=self.device)
-        if error is not None:
-            raise error
-        if box[1] is not None:
-            raise RuntimeError(f"The main process stopped: {box[1]}")
-        return box[0]
+                found = work()
+            except BaseException as error:
+                broadcast_object_list([None, f"{type(error).__name__}: {error}"])
+                raise
+            broadcast_object_list([found, None])
+            return found
+        found, problem = broadcast_object_list([None, None])
+        if problem is not None:
+            raise RuntimeError(f"The main process stopped: {problem}")
+        return found
 
-    def agree(self, what: dict[str, Any]) -> None:
-        """Raise for all processes if they differ in ``what``."""
-        if self.count == 1:
-            return
-        everyone: list[Any] = [None] * self.count
-        dist.all_gather_object(everyone, what)
+    def agree(self, settings: Mapping[str, Any]) -> None:
+        """Raise a ValueError in all processes if they differ in their ``settings``."""
+        everyone = [settings] if self.count == 1 else gather_object([settings])
         for index, other in enumerate(everyone):
-            differing = sorted(k for k in what if other.get(k) != everyone[0].get(k))
-            if differing:
+            if names := differing(other, everyone[0]):
                 raise ValueError(
-                    f"Process {index} differs from process 0 in {', '.join(differing)}. All "
-                    "processes need the same arguments and the *whole* data set: fit shares "
-                    "out the batches itself."
+                    f"Process {index} differs from process 0 in {names}. All processes need "
+                    "the same arguments and the *whole* data set: fit shares out the batches "
+                    "itself."
                 )
 
 
@@ -88,27 +73,21 @@ def join(device: torch.device) -> Processes:
     """The processes that this one was started with, on ``device``'s kind of device.
 
     Raises:
-        RuntimeError: the processes already talk through another kind of device.
+        RuntimeError: they already work together on another kind of device.
     """
-    started = max((int(os.environ.get(name, 1)) for name in SIZES), default=1)
+    started = max(int(os.environ.get(name, 1)) for name in SIZES)
     if started == 1 and not dist.is_initialized():
         return Processes(device)
-    from accelerate.state import AcceleratorState, PartialState
-
-    cpu = device.type == "cpu"
-    if PartialState._shared_state and (PartialState().device.type == "cpu") != cpu:
-        if dist.is_initialized():
-            raise RuntimeError(
-                f"These processes already work together on {PartialState().device.type}, "
-                f"and device={str(device)!r} was asked for: use one kind of device a launch."
-            )
-        AcceleratorState._reset_state(reset_partial_state=True)
-    if not dist.is_initialized():
-        atexit.register(_leave)  # gloo's threads must not outlive the interpreter
-    state = PartialState(cpu=cpu)
+    state = PartialState(cpu=device.type == "cpu")
+    atexit.register(state.destroy_process_group)  # gloo's threads must not outlive Python
+    if state.device.type != device.type:
+        raise RuntimeError(
+            f"These processes already work together on {state.device.type}, and "
+            f"device={str(device)!r} was asked for: use one kind of device a launch."
+        )
     return Processes(state.device, state.process_index, state.num_processes)
 
 
-def _leave() -> None:
-    if dist.is_initialized():
-        dist.destroy_process_group()
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """The names of the settings in which the two differ, for an error message."""
+    return ", ".join(sorted(k for k in {*one, *other} if one.get(k, ...) != other.get(k, ...)))

@@ -1,10 +1,9 @@
 """The checkpoint of an unfinished training: all that the rest of the run depends on.
 
 Weights, optimizer, best weights and history; within an epoch also the step, the sums of the
-losses so far and the state of the noise. The order of the rows is keyed, and the learning
-rate a function of the step. So a run that goes on from here ends with the same weights, bit
-for bit, as if it had never stopped. How many processes work, and in how many rounds, is not
-part of it, since the result does not depend on that.
+losses so far and the state of the noise. The order of the rows is keyed, and the learning rate
+a function of the step. So a run that goes on from here ends with the same weights, bit for bit,
+as if it had never stopped. The number of processes and rounds is not part of it.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from caufvae_lite.checkpoints import read_tensors, write_tensors
+from caufvae_lite.checkpoints import read_tensors
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.history import History
+from caufvae_lite.scaling.processes import differing
 from caufvae_lite.training import Run
 
 FORMAT = 2  # of what is below; raised when an older run could not go on
-HASHED_AT_A_TIME = 2**24  # bytes of pictures
 
 
 def data_sha256(dataset: FactorDataset) -> str:
@@ -34,20 +33,19 @@ def data_sha256(dataset: FactorDataset) -> str:
     Reads every picture once, a part at a time: about two seconds for each gigabyte.
     """
     found = hashlib.sha256(f"{tuple(dataset.images.shape)}".encode())
-    rows = max(1, HASHED_AT_A_TIME // max(1, dataset.images[:1].numel()))
-    for part in dataset.images.split(rows):
+    for part in dataset.images.split(256):
         found.update(part.contiguous().numpy().data)
-    found.update(labels_sha256(dataset.factors).encode())
+    found.update(labels_sha256(dataset).encode())
     return found.hexdigest()
 
 
-def labels_sha256(labels: Tensor) -> str:
+def labels_sha256(dataset: FactorDataset) -> str:
     """sha256 of labels alone, quick enough to compare processes by."""
-    return hashlib.sha256(labels.contiguous().numpy().data).hexdigest()
+    return hashlib.sha256(dataset.factors.contiguous().numpy().data).hexdigest()
 
 
-def store(path: str | Path, settings: Mapping[str, Any], run: Run) -> None:
-    """Write the checkpoint, whole or not at all."""
+def capture(run: Run, settings: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict]:
+    """The tensors and the header of a checkpoint of this run."""
     tensors = {f"model/{k}": v for k, v in run.model.state_dict().items()}
     tensors |= {f"best/{k}": v for k, v in run.best.items()}
     for i, state in run.optimizer.state_dict()["state"].items():
@@ -61,43 +59,27 @@ def store(path: str | Path, settings: Mapping[str, Any], run: Run) -> None:
         "step": run.step,
         "seconds": time.perf_counter() - run.started if run.step > 0 else 0.0,
     }
-    write_tensors(path, tensors, header)
+    return {k: v.cpu() for k, v in tensors.items()}, header
 
 
-def read(path: str | Path, settings: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict]:
-    """The tensors and the header of a checkpoint of a run with these ``settings``.
-
-    Raises:
-        ValueError: it is of another run, of another version, or no checkpoint of a run.
-        CheckpointError: it is no longer whole.
-    """
+def read(path: Path, settings: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict]:
+    """What `capture` found in an earlier run, which must have had the same ``settings``."""
     tensors, header = read_tensors(path)
-    stored = header.get("settings")
-    if stored is None:
-        raise ValueError(
-            f"{path} holds a finished model and not a run to go on with; give the "
-            "checkpoint another name than the model."
-        )
     if header.get("format") != FORMAT:
         raise ValueError(
-            f"{path} was written by another version of this package (checkpoint format "
-            f"{header.get('format', 1)}, not {FORMAT}). Finish the run with that version, "
-            "or start anew with resume=False."
+            f"{path} holds a finished model, or the run of another version of this package "
+            f"(its checkpoint format is not {FORMAT}). Give the checkpoint another name."
         )
-    wanted = json.loads(json.dumps(settings))
-    if stored != wanted:
-        differing = sorted(
-            k for k in {*wanted, *stored} if stored.get(k, ...) != wanted.get(k, ...)
-        )
+    if names := differing(header["settings"], json.loads(json.dumps(settings))):
         raise ValueError(
-            f"{path} belongs to a run with other settings ({', '.join(differing)}); "
-            "use the same ones, another file, or resume=False."
+            f"{path} belongs to a run with other settings ({names}); use the same ones, "
+            "another file, or resume=False."
         )
     return tensors, header
 
 
-def restore(tensors: Mapping[str, Tensor], header: Mapping[str, Any], run: Run) -> None:
-    """Put `read`'s tensors back where `store` took them from."""
+def restore(run: Run, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+    """Put what `capture` found back where it was."""
 
     def part(prefix: str) -> dict[str, Tensor]:
         return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
@@ -118,11 +100,3 @@ def restore(tensors: Mapping[str, Tensor], header: Mapping[str, Any], run: Run) 
     if run.step > 0:
         run.sums.copy_(tensors["epoch/sums"])
         run.generator.set_state(tensors["epoch/generator"])
-
-
-def prepare(path: Path, dataset: FactorDataset) -> str:
-    """Before this process writes ``path``: remove what a killed one left; the data's sha256."""
-    for file in path.parent.iterdir() if path.parent.is_dir() else ():
-        if file.name.startswith(f"{path.name}.") and file.name.endswith(".partial"):
-            file.unlink(missing_ok=True)
-    return data_sha256(dataset)

@@ -1,6 +1,5 @@
 import sys
 
-from caufvae_lite.commands.train import main
+from caufvae_lite.train import main
 
-if __name__ == "__main__":
-    sys.exit(main())
+sys.exit(main())
