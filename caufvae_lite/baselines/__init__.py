@@ -15,8 +15,5 @@ from caufvae_lite.baselines.vae import VAE
 
 __all__ = ["ICMVAE", "IVAE", "VAE", "BetaVAE", "CareflVAE", "CausalVAE", "DearPriorVAE"]
 
-RECIPES = {
-    name: recipe
-    for module in (vae, beta_vae, ivae, causalvae, dear, icmvae, carefl)
-    for name, recipe in module.RECIPES.items()
-}
+RECIPES = vae.RECIPES | beta_vae.RECIPES | ivae.RECIPES | causalvae.RECIPES
+RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES

@@ -5,8 +5,6 @@ matched to factors as `VAE` is. On our scoreboard the search chooses β, and cho
 pressure towards independence served dependent factors a little better than more.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from caufvae_lite.baselines.recipe import Recipe, grid
@@ -34,8 +32,5 @@ class BetaVAE(VAE):
         return {**super().config(), "beta": self.kl_weight}
 
 
-RECIPES = {
-    "β-VAE": Recipe(
-        BetaVAE, {"beta": 0.25}, grid(beta=(0.1, 0.25, 0.5, 2.0, 4.0, 8.0)), supervised=False
-    )
-}
+_TRIALS = grid(beta=(0.1, 0.25, 0.5, 2.0, 4.0, 8.0))
+RECIPES = {"β-VAE": Recipe(BetaVAE, {"beta": 0.25}, _TRIALS, supervised=False)}

@@ -8,29 +8,21 @@ several layers and a Laplace base; affine layers of one order compose to one, an
 is normal here as everywhere.)
 """
 
-from __future__ import annotations
+from typing import Any
 
-from caufvae_lite.baselines.recipe import (
-    LABELS,
-    SUPERVISION_TRIALS,
-    Recipe,
-    with_and_without_likelihood,
-)
+from caufvae_lite.baselines import recipe
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.graph import CausalGraph
-from caufvae_lite.networks import ImageShape
 
 
 class CareflVAE(CauFVAE):
     """`CauFVAE` on ``graph.order_only()``; the arguments are the same."""
 
-    def __init__(
-        self, graph: CausalGraph, image_shape: ImageShape = (3, 64, 64), **options: object
-    ):
-        super().__init__(graph.order_only(), image_shape, **options)  # type: ignore[arg-type]
+    def __init__(self, graph: CausalGraph, *args: Any, **options: Any):
+        super().__init__(graph.order_only(), *args, **options)
 
 
-RECIPES = with_and_without_likelihood(
-    "CAREFL's order",
-    Recipe(CareflVAE, {**LABELS, "label_likelihood": 0.0}, SUPERVISION_TRIALS),
+_OPTIONS = {**recipe.LABELS, "label_likelihood": 0.0}
+RECIPES = recipe.with_and_without_likelihood(
+    "CAREFL's order", recipe.Recipe(CareflVAE, _OPTIONS, recipe.SUPERVISION_TRIALS)
 )

@@ -10,8 +10,7 @@ so y_i = f_i⁻¹(z_i), recomputes y's descendants by A from their own noise and
 −log p(u) is a switch.
 """
 
-from __future__ import annotations
-
+import itertools
 import math
 from typing import Any
 
@@ -19,23 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from caufvae_lite.baselines.linear_scm import LinearSCM
-from caufvae_lite.baselines.recipe import (
-    LABELS,
-    SUPERVISION_TRIALS,
-    Recipe,
-    with_and_without_likelihood,
-)
+from caufvae_lite.baselines import recipe
+from caufvae_lite.baselines.causalvae import LinearSCM
 from caufvae_lite.flow import families_observed
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.mechanisms import log_density
-from caufvae_lite.networks import ImageShape
 from caufvae_lite.vae import FactorVAE
 
-SEGMENTS = 16
-EDGE = 3.0
-SMALLEST_SLOPE = 0.05
+SEGMENTS, EDGE, SMALLEST_SLOPE = 16, 3.0, 0.05
 
 
 class PiecewiseLinear(nn.Module):
@@ -50,56 +41,39 @@ class PiecewiseLinear(nn.Module):
         self.raw_slopes = nn.Parameter(torch.full((d, SEGMENTS), one))
         self.start = nn.Parameter(torch.full((d,), -EDGE))  # f(−EDGE)
 
-    def _segments(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Slopes ``(d, k)``, and left ends of the segments before and after the map."""
-        slopes = SMALLEST_SLOPE + F.softplus(self.raw_slopes)
-        width = 2 * EDGE / SEGMENTS
-        left = torch.arange(SEGMENTS).to(slopes) * width - EDGE
-        rises = torch.cumsum(slopes * width, 1) - slopes * width
-        return slopes, left.expand_as(slopes), self.start.unsqueeze(1) + rises
-
     def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """f(y) and log f'(y), each ``(n, d)``."""
-        slopes, before, after = self._segments()
-        slope, x0, y0 = _at(y, before, slopes, before, after)
-        return y0 + slope * (y - x0), torch.log(slope)
+        slope, y_0, z_0 = self._segment(y)
+        return z_0 + slope * (y - y_0), torch.log(slope)
 
     def inverse(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """f⁻¹(z) and log f'(f⁻¹(z)), each ``(n, d)``."""
-        slopes, before, after = self._segments()
-        slope, x0, y0 = _at(z, after, slopes, before, after)
-        return x0 + (z - y0) / slope, torch.log(slope)
+        slope, y_0, z_0 = self._segment(z, mapped=True)
+        return y_0 + (z - z_0) / slope, torch.log(slope)
 
-
-def _at(x: Tensor, ends: Tensor, *tables: Tensor) -> list[Tensor]:
-    """Each table's entry for the segment that x ``(n, d)`` lies in; outside, the last one."""
-    columns_ = x.detach().T.contiguous()
-    where = torch.searchsorted(ends.detach()[:, 1:].contiguous(), columns_, right=True)
-    return [table.gather(1, where).T for table in tables]
+    def _segment(self, x: Tensor, mapped: bool = False) -> list[Tensor]:
+        """Slope and left end (y, f(y)) of the segment in which x lies, a y or an f(y)."""
+        slopes = SMALLEST_SLOPE + F.softplus(self.raw_slopes)
+        width = 2 * EDGE / SEGMENTS
+        before = (torch.arange(SEGMENTS).to(slopes) * width - EDGE).expand_as(slopes)
+        after = self.start.unsqueeze(1) + (torch.cumsum(slopes * width, 1) - slopes * width)
+        inner = (after if mapped else before).detach()[:, 1:].contiguous()
+        where = torch.searchsorted(inner, x.detach().T.contiguous(), right=True)
+        return [table.gather(1, where).T for table in (slopes, before, after)]
 
 
 class DearPriorVAE(FactorVAE):
-    """A VAE with DEAR's SCM prior; see above. The options are `CauFVAE`'s.
+    """A VAE with DEAR's SCM prior: ``scm.matrix`` is A, h is `scaled` and f is ``warp``.
 
-    Attributes:
-        scm: the linear SCM, whose ``weights`` are A.
-        log_scale, shift: ``(d,)``, h(ε) = ε · exp(log_scale) + shift.
-        warp: f.
+    The arguments are `FactorVAE`'s, but the label likelihood is off unless one is given.
     """
 
-    def __init__(
-        self,
-        graph: CausalGraph,
-        image_shape: ImageShape = (3, 64, 64),
-        label_likelihood: float = 0.0,
-        **options: Any,
-    ):
-        super().__init__(graph, image_shape, label_likelihood=label_likelihood, **options)
-        d = len(graph)
+    def __init__(self, graph: CausalGraph, *args: Any, **options: Any):
+        super().__init__(graph, *args, **{"label_likelihood": 0.0, **options})
         self.scm = LinearSCM(graph)
-        self.raw_scale = nn.Parameter(torch.zeros(d))
-        self.shift = nn.Parameter(torch.zeros(d))
-        self.warp = PiecewiseLinear(d)
+        self.raw_scale = nn.Parameter(torch.zeros(len(graph)))
+        self.shift = nn.Parameter(torch.zeros(len(graph)))
+        self.warp = PiecewiseLinear(len(graph))
 
     def mechanism_parameters(self) -> list[nn.Parameter]:
         return [*self.scm.parameters(), self.raw_scale, self.shift, *self.warp.parameters()]
@@ -109,9 +83,12 @@ class DearPriorVAE(FactorVAE):
         """log of h's scale, within (−4, 4): a noiseless effect needs a bound."""
         return 4 * torch.tanh(self.raw_scale / 4)
 
+    def scaled(self, noise: Tensor) -> Tensor:
+        """h(ε) = ε · exp(log_scale) + shift."""
+        return noise * torch.exp(self.log_scale) + self.shift
+
     def latent_map(self, noise: Tensor) -> tuple[Tensor, Tensor]:
-        own = noise * torch.exp(self.log_scale) + self.shift
-        factors, log_slope = self.warp(self.scm(own))
+        factors, log_slope = self.warp(self.scm(self.scaled(noise)))
         return factors, (log_slope + self.log_scale).sum(-1)
 
     def abduct(self, factors: Tensor) -> Tensor:
@@ -125,18 +102,16 @@ class DearPriorVAE(FactorVAE):
 
     def latent_do(self, noise: Tensor, do: Intervention) -> Tensor:
         fixed = columns(do, self.graph.nodes, noise)
-        own = noise * torch.exp(self.log_scale) + self.shift
         asked = torch.zeros_like(noise)
         for i, value in fixed.items():
             asked[:, i] = value
         linear_asked, _ = self.warp.inverse(asked)
-        a = self.scm.matrix
-        linear = list(own.unbind(-1))
-        for generation in self.graph.generations:
-            for i in map(self.graph.index, generation):
-                causes = torch.stack(linear, -1) @ a[:, i]
-                linear[i] = linear_asked[:, i] if i in fixed else own[:, i] + causes
-        factors, _ = self.warp(torch.stack(linear, -1))
+        own, a = self.scaled(noise), self.scm.matrix
+        linear = own.clone()
+        for name in itertools.chain.from_iterable(self.graph.generations):
+            i = self.graph.index(name)
+            linear[:, i] = linear_asked[:, i] if i in fixed else own[:, i] + linear @ a[:, i]
+        factors, _ = self.warp(linear)
         return torch.stack([fixed.get(i, factors[:, i]) for i in range(len(self.graph))], -1)
 
     def label_log_prob(self, labels: Tensor) -> Tensor:
@@ -144,6 +119,6 @@ class DearPriorVAE(FactorVAE):
         return torch.where(families_observed(self.graph, labels), log_prob, 0.0)
 
 
-RECIPES = with_and_without_likelihood(
-    "DEAR's prior", Recipe(DearPriorVAE, LABELS, SUPERVISION_TRIALS)
+RECIPES = recipe.with_and_without_likelihood(
+    "DEAR's prior", recipe.Recipe(DearPriorVAE, recipe.LABELS, recipe.SUPERVISION_TRIALS)
 )

@@ -7,8 +7,6 @@ new picture can be asked about, and the supervision that all models with labels 
 the factors. There is no graph: do() sets a factor and nothing propagates.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -19,34 +17,27 @@ from caufvae_lite.caufvae import CauFVAE, LabelPrior
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.networks import ImageShape
 
+FIXED: dict[str, Any] = {"prior": "label", "label_likelihood": 0.0}
+
 
 class WholeLabelPrior(LabelPrior):
     """μ_i and σ_i of each factor from all d labels (and from which of them are known)."""
-
-    def __init__(self, d: int):
-        super().__init__(d, inputs=2 * d)
 
     def read(self, known: Tensor, observed: Tensor) -> list[Tensor]:
         return [torch.cat([known, observed.to(known)], -1)] * known.shape[1]
 
 
 class IVAE(CauFVAE):
-    """An iVAE with named factors; see above. The options are `CauFVAE`'s."""
+    """An iVAE with named factors. The arguments are `CauFVAE`'s, without those of `FIXED`."""
 
     def __init__(
-        self,
-        graph: CausalGraph,
-        image_shape: ImageShape = (3, 64, 64),
-        **options: Any,
+        self, graph: CausalGraph, image_shape: ImageShape = (3, 64, 64), **options: Any
     ):
-        super().__init__(
-            graph.without_edges(), image_shape, prior="label", label_likelihood=0.0, **options
-        )
-        self.label_prior = WholeLabelPrior(len(graph))
+        super().__init__(graph.without_edges(), image_shape, **FIXED, **options)
+        self.label_prior = WholeLabelPrior(len(graph), inputs=2 * len(graph))
 
     def config(self) -> dict[str, Any]:
-        fixed = ("prior", "label_likelihood")
-        return {k: v for k, v in super().config().items() if k not in fixed}
+        return {k: v for k, v in super().config().items() if k not in FIXED}
 
 
 RECIPES = {"iVAE-style": Recipe(IVAE, LABELS, SUPERVISION_TRIALS)}

@@ -1,13 +1,8 @@
-"""How a model takes part in the scoreboard: its options, and what its search tried.
-
-Every baseline's file ends with the ``RECIPES`` of its model.
-"""
-
-from __future__ import annotations
+"""How a model takes part in the scoreboard: its options, and what its search tried."""
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,15 +10,15 @@ import torch
 from caufvae_lite.vae import FactorVAE
 from caufvae_lite.worlds.base import StructuralWorld
 
-SCOREBOARD_SUPERVISION = 180.0  # of every model that has labels: all preferred it
+Trials = tuple[dict[str, float], ...]
+LABELS = {"supervision": 180.0}  # of every model that has labels: all preferred it
 SCOREBOARD_LIKELIHOOD = 5.0
-LABELS = {"supervision": SCOREBOARD_SUPERVISION}
 
 
-def grid(**choices: Sequence[float]) -> tuple[dict[str, float], ...]:
+def grid(**choices: Sequence[float]) -> Trials:
     """Every combination of the choices: the trials of a search."""
-    values = itertools.product(*choices.values())
-    return tuple(dict(zip(choices, row, strict=True)) for row in values)
+    rows = itertools.product(*choices.values())
+    return tuple(dict(zip(choices, row, strict=True)) for row in rows)
 
 
 SUPERVISION_TRIALS = grid(supervision=(20.0, 60.0, 180.0))
@@ -35,22 +30,13 @@ LIKELIHOOD_TRIALS = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model of the scoreboard.
-
-    Args:
-        model: its class.
-        options: those that differ from the class's defaults.
-        trials: the options that the search tried, at most seven sets of them.
-        supervised: does it get all labels? Otherwise it gets a few, after its training.
-        completed: does another recipe add the label likelihood to this one? Worlds in which
-            runs are expensive leave such models out.
-    """
+    """A model of the scoreboard. Worlds with expensive runs leave the completed ones out."""
 
     model: type[FactorVAE]
-    options: dict[str, Any] = field(default_factory=dict)
-    trials: tuple[dict[str, float], ...] = ()
-    supervised: bool = True
-    completed: bool = False
+    options: dict[str, Any]  # where they differ from the class's defaults
+    trials: Trials  # the options that the search tried, at most seven sets of them
+    supervised: bool = True  # Does it get all labels? Otherwise a few, after its training.
+    completed: bool = False  # Does another recipe add the label likelihood to this one?
 
     def build(self, world: StructuralWorld, seed: int, extra_dims: int = 0) -> FactorVAE:
         """The model with fresh weights, which are the same whenever the seed is."""
@@ -58,26 +44,11 @@ class Recipe:
         shape = (3, world.image_size, world.image_size)
         return self.model(world.graph, shape, extra_dims=extra_dims, **self.options)
 
-    def with_options(self, **options: Any) -> Recipe:
-        """The recipe with these options beside or instead of its own."""
-        return replace(self, options={**self.options, **options})
-
 
 def with_and_without_likelihood(
-    name: str,
-    recipe: Recipe,
-    trials: tuple[dict[str, float], ...] = LIKELIHOOD_TRIALS,
-    **options: Any,
+    name: str, recipe: Recipe, trials: Trials = LIKELIHOOD_TRIALS, **options: Any
 ) -> dict[str, Recipe]:
-    """The named recipe, and its twin with the label likelihood.
-
-    Args:
-        name, recipe: without the likelihood.
-        trials: of the twin.
-        options: of the twin, where they differ otherwise.
-    """
-    options = {"label_likelihood": SCOREBOARD_LIKELIHOOD, **options}
-    return {
-        name: replace(recipe, completed=True),
-        f"{name} + likelihood": replace(recipe, trials=trials).with_options(**options),
-    }
+    """The named recipe, and its twin with the label likelihood: other trials, and options."""
+    options = {**recipe.options, "label_likelihood": SCOREBOARD_LIKELIHOOD, **options}
+    twin = replace(recipe, options=options, trials=trials)
+    return {name: replace(recipe, completed=True), f"{name} + likelihood": twin}

@@ -3,11 +3,9 @@
 Published: q(z | x) Gaussian, z ~ N(0, I). The same here, on the encoder and decoder that
 all models share. A VAE does not know which latent is which factor, so after training each
 factor is *matched* to one latent on the few labelled rows there are (100 on our scoreboard), by
-the assignment with the largest correlations, and read off it by a least-squares
-line. Its do() sets the matched latent; nothing propagates, for it knows no causes.
+the assignment with the largest correlations, and read off it by a least-squares line. Its
+do() sets the matched latent; nothing propagates, for it knows no causes.
 """
-
-from __future__ import annotations
 
 from typing import Any
 
@@ -23,12 +21,13 @@ from caufvae_lite.metrics.disentanglement import assignment
 from caufvae_lite.networks import ImageShape
 from caufvae_lite.vae import FactorVAE, some_of
 
+NO_LABELS: dict[str, Any] = {"label_likelihood": 0.0, "supervision": 0.0}
 REACH = 4.0  # do() pushes no latent beyond this many standard deviations of its prior
 SLOPE = 1e-3  # the smallest slope of a line, so that a dead latent has one too
 
 
 class VAE(FactorVAE):
-    """A plain VAE with as many latents as factors (and extra dims); see above.
+    """A plain VAE with as many latents as factors (and extra dims).
 
     Attributes:
         order: ``(d + extra_dims,)``, which of the networks' latents comes where: first the
@@ -43,23 +42,13 @@ class VAE(FactorVAE):
     def __init__(
         self, graph: CausalGraph, image_shape: ImageShape = (3, 64, 64), extra_dims: int = 0
     ):
-        super().__init__(
-            graph.without_edges(),
-            image_shape,
-            label_likelihood=0.0,
-            supervision=0.0,
-            extra_dims=extra_dims,
-        )
-        d = len(graph)
-        self.register_buffer("order", torch.arange(d + self.extra_dims))
-        self.register_buffer("slope", torch.ones(d))
-        self.register_buffer("intercept", torch.zeros(d))
+        super().__init__(graph.without_edges(), image_shape, extra_dims=extra_dims, **NO_LABELS)
+        self.register_buffer("order", torch.arange(self.latent_dims))
+        self.register_buffer("slope", torch.ones(len(graph)))
+        self.register_buffer("intercept", torch.zeros(len(graph)))
 
     def config(self) -> dict[str, Any]:
-        weights = ("label_likelihood", "supervision")
-        return {k: v for k, v in super().config().items() if k not in weights}
-
-    # ------------------------------------------------------------ latents and factors
+        return {k: v for k, v in super().config().items() if k not in NO_LABELS}
 
     def latent_map(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         log_det = self.slope.abs().log().sum().expand(len(noise))
@@ -75,10 +64,7 @@ class VAE(FactorVAE):
 
     def draw(self, latents: Tensor, extra: Tensor) -> Tensor:
         codes = torch.cat([self.abduct(latents), extra], -1)
-        d = len(self.graph)
-        back = torch.argsort(self.order)
-        codes = codes[:, back]
-        return super().draw(codes[:, :d], codes[:, d:])
+        return self.decoder(codes[:, torch.argsort(self.order)])
 
     def latent_do(self, noise: Tensor, do: Intervention) -> Tensor:
         factors, _ = self.latent_map(noise)
@@ -88,13 +74,10 @@ class VAE(FactorVAE):
             factors[:, i] = value.clamp(middle - reach[i], middle + reach[i])
         return factors
 
-    # ------------------------------------------------------------------------ matching
-
     @torch.no_grad()
     def conclude(self, dataset: FactorDataset) -> None:
-        """Match latents to factors on the rows whose labels are all there.
+        """Match latents to factors on the rows whose labels are all there, or `some_of` them.
 
-        Where there are very many of them, `vae.MATCHING_ROWS` at equal distances will do.
         Without such rows, or where a label never varies, the latents stay as they are, in the
         order of the networks.
         """
@@ -103,20 +86,18 @@ class VAE(FactorVAE):
         if len(rows) < 3 or (dataset.factors[rows].std(0) == 0).any():
             return
         labels = self.standardise(dataset.factors[rows], len(rows))
-        self.order.copy_(torch.arange(len(self.order)))
         batches = rows.split(inference_batch(self.image_shape))
         codes = torch.cat([self.encoder(self.prepared(dataset.images[b])) for b in batches])
-        codes = codes[:, : len(self.order)]
+        codes = codes[:, : self.latent_dims]
         matched = list(assignment(labels.cpu(), codes.cpu()))
-        rest = [k for k in range(len(self.order)) if k not in matched]
+        rest = [k for k in range(self.latent_dims) if k not in matched]
         self.order.copy_(torch.tensor(matched + rest))
         codes = codes[:, matched]
         spread = codes - codes.mean(0)
         variance = spread.square().mean(0).clamp_min(1e-12)
         slope = (spread * (labels - labels.mean(0))).mean(0) / variance
-        sign = torch.where(slope < 0, -1.0, 1.0).to(slope)
-        self.slope.copy_(sign * slope.abs().clamp_min(SLOPE))
+        self.slope.copy_(torch.copysign(slope.abs().clamp_min(SLOPE), slope))
         self.intercept.copy_(labels.mean(0) - self.slope * codes.mean(0))
 
 
-RECIPES = {"VAE": Recipe(VAE, supervised=False)}  # it has no weights to search
+RECIPES = {"VAE": Recipe(VAE, {}, (), supervised=False)}  # it has no weights to search

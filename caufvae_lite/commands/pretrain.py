@@ -1,7 +1,5 @@
 """Train the shipped checkpoints anew: each world's own model of the core study, seed 0."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Sequence
 
@@ -13,12 +11,10 @@ from caufvae_lite.worlds.examination import alignment
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m caufvae_lite pretrain", description=__doc__
-    )
-    parser.parse_args(arguments)
+    prog = "python -m caufvae_lite pretrain"
+    argparse.ArgumentParser(prog=prog, description=__doc__).parse_args(arguments)
     for world, name in core.SHIPPED.items():
-        model = core.fit_run(core.Run(name, world, 0))
+        model = core.fit_run((name, world, 0))
         path = data_folder() / "checkpoints" / f"{world}.safetensors"
         save(model, path, seed=0, world=world, epochs=core.EPOCHS)
         scores = alignment(model, core.data_of(world)[2])

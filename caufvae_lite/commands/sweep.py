@@ -7,13 +7,10 @@ Started again, it computes what is missing, or was computed with other settings.
 run that fails once more, and gives the runs of a worker that dies to another one.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +31,19 @@ def compute_run(study: str, key: Key, digest: str) -> pd.DataFrame:
     return STUDIES[study].rows(key)
 
 
-@contextmanager
 def cluster(
     scheduler: str | None = None, workers: int | None = None, timeout: str = "20s"
-) -> Iterator[Any]:
+) -> Any:
     """A Dask client: of the scheduler at this address, or of a cluster of our own."""
     try:
-        from dask.distributed import Client, LocalCluster
+        from dask.distributed import Client
     except ImportError as error:
         raise ImportError('A sweep needs Dask: pip install "caufvae-lite[bench]".') from error
     if scheduler is not None:
-        with Client(scheduler, timeout=timeout) as client:
-            yield client
-        return
+        return Client(scheduler, timeout=timeout)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the workers inherit it
     one_thread = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None}
-    with (
-        LocalCluster(workers or os.cpu_count(), **one_thread) as local,
-        Client(local) as client,
-    ):
-        yield client
+    return Client(n_workers=workers or os.cpu_count(), **one_thread)
 
 
 def sweep(
@@ -69,31 +59,28 @@ def sweep(
     """
     from dask.distributed import as_completed
 
-    crowded = [name for name, threads in client.nthreads().items() if threads > 1]
+    crowded = sum(threads > 1 for threads in client.nthreads().values())
     if crowded:
         raise ValueError(
-            f"{len(crowded)} of the cluster's workers have several threads, and runs use the "
+            f"{crowded} of the cluster's workers have several threads, and runs use the "
             "process's random state: start them with dask worker ADDRESS --nthreads 1."
         )
-    have = done(path)
-    digests = {key: STUDIES[study].digest(key) for key in keys}
-    futures = {
-        client.submit(compute_run, study, key, digest, pure=False, retries=1): key
-        for key, digest in digests.items()
-        if have.get(key) != digest
-    }
-    failed = []
-    bar = tqdm(total=len(futures), desc=study, unit="run", disable=not progress)
-    for future in as_completed(futures):
-        key, error = futures.pop(future), future.exception()
-        if error is None:
-            append(path, future.result())
-        else:
-            failed.append((key, f"{type(error).__name__}: {error}"))
-            bar.write(f"{key} failed twice: {failed[-1][1]}")
-        future.release()
-        bar.update()
-    bar.close()
+    have, futures, failed = done(path), {}, []
+    for key in keys:
+        digest = STUDIES[study].digest(key)
+        if have.get(key) != digest:
+            task = client.submit(compute_run, study, key, digest, pure=False, retries=1)
+            futures[task] = key
+    with tqdm(total=len(futures), desc=study, unit="run", disable=not progress) as bar:
+        for future in as_completed(futures):
+            key, error = futures.pop(future), future.exception()
+            if error is None:
+                append(path, future.result())
+            else:
+                failed.append((key, f"{type(error).__name__}: {error}"))
+                bar.write(f"{key} failed twice: {failed[-1][1]}")
+            future.release()
+            bar.update()
     return failed
 
 

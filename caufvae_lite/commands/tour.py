@@ -1,7 +1,5 @@
 """The tour: train once, ask *what if*, and check every answer against the truth."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys
@@ -9,7 +7,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -31,34 +28,35 @@ PICTURES = 6
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """The command line; returns the exit status.
+
+    Writes ``counterfactuals.png``, ``metrics.json`` and ``model.safetensors`` to ``--out``.
+    """
     parser = argparse.ArgumentParser(prog="python -m caufvae_lite tour", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--out", type=Path, default=Path("build/tour"))
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     options = parser.parse_args(arguments)
+    seed, out, epochs = options.seed, options.out, options.epochs
     try:
         device = choose_device(options.device)
     except RuntimeError as error:
         print(f"tour: {error}", file=sys.stderr)
         return 2
-    run_tour(options.seed, device, options.out, options.epochs)
-    return 0
 
+    def say(history: History) -> None:
+        loss, seconds = history.validation[-1]["total"], history.seconds[-1]
+        count = f"epoch {len(history):>2} of {epochs}"
+        tqdm.write(f"  {count}: held-out loss {loss:8.1f} nats a picture, {seconds:.0f} s")
 
-def run_tour(seed: int, device: torch.device, out: Path, epochs: int = EPOCHS) -> None:
-    """Train CauF-VAE on pendulum pictures, examine it, and print what came out.
-
-    Writes ``counterfactuals.png``, ``metrics.json`` and ``model.safetensors`` to ``out``.
-    """
     started = time.perf_counter()
     world, train, test = core.data_of(WORLD)
     arrows = ", ".join(f"{cause} → {effect}" for cause, effect in world.graph.edges)
     print(f"{len(train):,} pictures of a pendulum and its shadow. The graph: {arrows}.")
     print(f"Training CauF-VAE for {epochs} epochs on {device}.", flush=True)
     model = core.build(core.MAIN, seed, world)
-    fit(model, train, epochs=epochs, seed=seed, device=device, on_epoch=_epoch_line(epochs))
+    fit(model, train, epochs=epochs, seed=seed, device=device, on_epoch=say)
     print(f"\nAsking about {len(test):,} pictures that it has never seen.", flush=True)
     scores = examine(model, world, test, seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -67,12 +65,15 @@ def run_tour(seed: int, device: torch.device, out: Path, epochs: int = EPOCHS) -
     (out / "metrics.json").write_text(json.dumps(numbers, indent=2) + "\n")
     figure = plots.picture_rows(picture_strips(model, world, test, seed))
     figure.savefig(out / "counterfactuals.png", dpi=110)
+    here, shown = Path.cwd(), out.resolve()
+    shown = shown.relative_to(here) if shown.is_relative_to(here) else shown
     print(f"\n{table(scores, world)}\n")
     print(f"Done in {time.perf_counter() - started:.0f} s.")
-    print(f"  Look at {_shown(out / 'counterfactuals.png')}: the input, what the model")
+    print(f"  Look at {shown / 'counterfactuals.png'}: the input, what the model")
     print("  imagines with both angles set anew, the truth, and their difference.")
-    print(f"  All {len(numbers)} numbers are in {_shown(out / 'metrics.json')}.")
+    print(f"  All {len(numbers)} numbers are in {shown / 'metrics.json'}.")
     print("  How it works: notebooks/01_flows.ipynb and those that follow (make lab).")
+    return 0
 
 
 def picture_strips(
@@ -86,44 +87,27 @@ def picture_strips(
     asked = {name: values[some] for name, values in do.items()}
     imagined = model.counterfactual(test.images[some], asked).images.cpu()
     true = world.render(truth[some])
-    return {
-        "input": as_float(test.images[some]),
-        "imagined": imagined,
-        "truth": true,
-        "difference": torch.from_numpy(plots.difference(imagined, true)),
-    }
+    difference = torch.from_numpy(plots.difference(imagined, true))
+    own = as_float(test.images[some])
+    return {"input": own, "imagined": imagined, "truth": true, "difference": difference}
 
 
 def table(scores: Sequence[Score], world: StructuralWorld) -> str:
     """What a person wants to know: how much of the truth the answers explain, as R²."""
-    frame = pd.DataFrame(scores)
-    read = frame.pivot_table(index=["cause", "factor"], columns="measure", values="value")
+    values = {score[:3]: score.value for score in scores}  # by cause, measure and factor
     lines = [f"{'R² of 1 is perfect':<44}{'its factors':>14}{'its pictures':>14}"]
     lines.append("Reading a picture")
-    lines += [f"  {_words(n):<42}{read['r2']['', n]:>14.3f}" for n in world.graph.nodes]
-    for cause in dict.fromkeys(frame.cause[frame.measure == "latent r2"]):
+    lines += [f"  {_words(n):<42}{values['', 'r2', n]:>14.3f}" for n in world.graph.nodes]
+    for cause in dict.fromkeys(s.cause for s in scores if s.measure == "latent r2"):
         names = cause.split("+")
         lines.append(f"What if the {' and the '.join(map(_words, names))} had been different?")
-        effects = [n for n in world.graph.affected(names) if n not in names]
-        lines += [
-            f"  {_words(n):<42}{read['latent r2'][cause, n]:>14.3f}"
-            f"{read['image r2'][cause, n]:>14.3f}"
-            for n in effects
-        ]
-        whole = {m: frame.value[(frame.cause == cause) & (frame.measure == m)].item()
-                 for m in ("psnr", "psnr copy")}  # fmt: skip
-        against = f"  the picture (unchanged input {whole['psnr copy']:.1f} dB)"
-        lines.append(f"{against:<44}{'':>14}{whole['psnr']:>11.1f} dB")
+        for n in world.graph.affected(names):
+            if n not in names:
+                found = (values[cause, f"{where} r2", n] for where in ("latent", "image"))
+                lines.append(f"  {_words(n):<42}" + "".join(f"{v:>14.3f}" for v in found))
+        against = f"  the picture (unchanged input {values[cause, 'psnr copy', '']:.1f} dB)"
+        lines.append(f"{against:<44}{'':>14}{values[cause, 'psnr', '']:>11.1f} dB")
     return "\n".join(lines)
-
-
-def _epoch_line(epochs: int):
-    def say(history: History) -> None:
-        loss, seconds = history.validation[-1]["total"], history.seconds[-1]
-        count = f"epoch {len(history):>2} of {epochs}"
-        tqdm.write(f"  {count}: held-out loss {loss:8.1f} nats a picture, {seconds:.0f} s")
-
-    return say
 
 
 def _key(score: Score) -> str:
@@ -134,8 +118,3 @@ def _key(score: Score) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
-
-
-def _shown(path: Path) -> str:
-    path = path.resolve()
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
