@@ -1,7 +1,5 @@
 """The figures of the studies: scores with intervals, and how a graph was chosen."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +11,7 @@ from caufvae_lite.plots import COLOURS, panels_in_a_row
 
 __all__ = ["choice", "clouds", "intervals", "paths", "ranking", "scores"]
 
-ROLES = ("posterior", "intervention", "truth", "prior", "noise")
-MARKERS = ("o", "s", "^", "D", "v")
+LOOKS = (("posterior", "o"), ("intervention", "s"), ("truth", "^"), ("prior", "D"))
 
 
 def intervals(
@@ -23,46 +20,39 @@ def intervals(
 ) -> Figure:
     """Means with intervals: ``{panel: {row: {group: (mean, half interval)}}}``.
 
-    Rows stand below each other, and a row's groups side by side, told apart by colour and
-    marker. A mean outside its panel's ``limits`` is drawn as an arrow at the edge, with its
-    number. Rows that are missing from a panel stay empty there.
+    Rows stand below each other, and a row's groups (at most four) side by side, told apart by
+    colour and marker. A mean outside its panel's ``limits`` is drawn as an arrow at the edge,
+    with its number. Rows that are missing from a panel stay empty there.
     """
     rows = list(dict.fromkeys(row for panel in table.values() for row in panel))
     groups = list(dict.fromkeys(g for p in table.values() for row in p.values() for g in row))
-    figure = Figure(
-        figsize=(2.4 + 2.6 * len(table), 0.9 + 0.24 * len(rows)), layout="constrained"
-    )
-    axes = figure.subplots(1, len(table), sharey=True, squeeze=False)[0]
-    step = 0.6 / max(1, len(groups))
+    width = min(10.2, 2.4 + 2.6 * len(table)) / len(table)
+    figure, axes = panels_in_a_row(len(table), width, 0.9 + 0.24 * len(rows), sharey=True)
     for ax, (title, panel) in zip(axes, table.items(), strict=True):
         low, high = (limits or {}).get(title, (-np.inf, np.inf))
-        for k, (group, role, marker) in enumerate(zip(groups, ROLES, MARKERS, strict=False)):
-            for y, row in enumerate(rows):
-                if row not in panel or group not in panel[row]:
-                    continue
-                mean, half = panel[row][group]
-                where = y + step * (k - (len(groups) - 1) / 2)
-                if not low <= mean <= high:
+        for row, cells in panel.items():
+            for group, (mean, half) in cells.items():
+                k = groups.index(group)
+                role, marker = LOOKS[k]
+                y = rows.index(row) + 0.6 / len(groups) * (k - (len(groups) - 1) / 2)
+                if low <= mean <= high:
+                    half = np.nan_to_num(half)
+                    ax.errorbar(mean, y, xerr=half, fmt=marker, ms=4, color=COLOURS[role])
+                elif not np.isnan(mean):
                     edge, arrow = (low, "<") if mean < low else (high, ">")
-                    ax.plot(edge, where, arrow, ms=5, color=COLOURS[role], clip_on=False)
+                    ax.plot(edge, y, arrow, ms=5, color=COLOURS[role], clip_on=False)
                     ax.annotate(
-                        f"{mean:.2g}", (edge, where), (7, -3), textcoords="offset points",
+                        f"{mean:.2g}", (edge, y), (7, -3), textcoords="offset points",
                         fontsize=7, color=COLOURS[role],
                     )  # fmt: skip
-                    continue
-                ax.errorbar(
-                    mean, where, xerr=0 if np.isnan(half) else half, fmt=marker, ms=4,
-                    color=COLOURS[role],
-                )  # fmt: skip
-        if title in (limits or {}):
+        if np.isfinite([low, high]).all():
             ax.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
-        ax.set(title=title)
+        ax.set(title=title, ylim=(len(rows) - 0.5, -0.5))
         ax.grid(axis="y", color="0.93")
-        ax.set_ylim(len(rows) - 0.5, -0.5)
     axes[0].set_yticks(range(len(rows)), rows)
-    for group, role, marker in zip(groups, ROLES, MARKERS, strict=False):
-        axes[0].plot([], [], marker, ms=4, color=COLOURS[role], label=group)
     if len(groups) > 1:
+        for group, (role, marker) in zip(groups, LOOKS, strict=False):
+            axes[0].plot([], [], marker, ms=4, color=COLOURS[role], label=group)
         figure.legend(loc="outside upper right", ncols=len(groups), frameon=False)
     return figure
 
@@ -73,27 +63,17 @@ def scores(
 ) -> Figure:
     """``{model: {score: (mean, half interval)}}`` as dots with intervals, a panel a score.
 
-    A mean below its panel's floor is drawn as an arrow at the floor, with its number.
+    A green line marks the first model's mean. A mean below its panel's floor is drawn as an
+    arrow at the floor, with its number.
     """
-    models, columns = list(table), list(next(iter(table.values())))
-    height = 0.8 + 0.27 * len(models)
-    figure, axes = panels_in_a_row(len(columns), 10 / len(columns), height, sharey=True)
-    for ax, column in zip(axes, columns, strict=True):
-        floor = (floors or {}).get(column, -np.inf)
-        for y, model in enumerate(models):
-            mean, half = table[model][column]
-            if mean < floor:
-                ax.plot(floor, y, "<", color=COLOURS["intervention"])
-                ax.annotate(f"{mean:.1f}", (floor, y), (6, -3), textcoords="offset points")
-            else:
-                ax.errorbar(mean, y, xerr=half, fmt="o", ms=4, color=COLOURS["posterior"])
-        first = table[models[0]][column][0]
-        ax.axvline(first, color=COLOURS["truth"], lw=1, zorder=0)
-        ax.set(title=column, yticks=range(len(models)))
-        ax.grid(axis="y", color="0.93")
+    first = next(iter(table.values()))
+    panels = {
+        score: {model: {"": cells[score]} for model, cells in table.items()} for score in first
+    }
+    figure = intervals(panels, {score: (low, np.inf) for score, low in (floors or {}).items()})
+    for ax, (mean, _) in zip(figure.axes, first.values(), strict=True):
+        ax.axvline(mean, color=COLOURS["truth"], lw=1, zorder=0)
         ax.margins(x=0.12)
-    axes[0].set_yticks(range(len(models)), models)
-    axes[0].invert_yaxis()
     return figure
 
 
@@ -101,14 +81,13 @@ def clouds(
     panels: Mapping[str, tuple[ArrayLike, ArrayLike]],
     xlabel: str,
     ylabel: str,
-    law: tuple[ArrayLike, ArrayLike] | None = None,
+    law: tuple[ArrayLike, ArrayLike],
 ) -> Figure:
     """Points ``(x, y)`` in panels that share their axes, the law's curve in green."""
     figure, axes = panels_in_a_row(len(panels), 2.8, 2.6, sharex=True, sharey=True)
     for ax, (title, (x, y)) in zip(axes, panels.items(), strict=True):
         ax.plot(x, y, ".", ms=2, color=COLOURS["factor"], rasterized=True)
-        if law is not None:
-            ax.plot(*law, color=COLOURS["truth"], lw=2)
+        ax.plot(*law, color=COLOURS["truth"], lw=2)
         ax.set(title=title, xlabel=xlabel)
     axes[0].set_ylabel(ylabel)
     return figure
@@ -128,10 +107,9 @@ def paths(
         strokes = iter(("-", "-."))
         for cause, values in gates.items():
             right = cause in true[effect]
-            ax.plot(
-                prices, values, next(strokes, ":") if right else "--", label=cause,
-                color=COLOURS["truth" if right else "intervention"],
-            )  # fmt: skip
+            stroke = next(strokes, ":") if right else "--"
+            colour = COLOURS["truth" if right else "intervention"]
+            ax.plot(prices, values, stroke, color=colour, label=cause)
         ax.set(xscale="log", xlabel="price λ of an open gate", title=f"gates into {effect}")
         ax.legend(frameon=False)
     axes[0].set_ylabel("gate")
@@ -145,29 +123,21 @@ def choice(
 ) -> Figure:
     """Each node's nested parent sets, and how much worse than the best held-out rows are.
 
-    Args:
-        candidates: ``{node: [(parents, log-likelihood, nats worse than the best, the same
-            in standard errors), …]}``, as `gates.Found` has them.
-        chosen: ``{node: number of parents}``, circled.
-        critical: how many standard errors the bars reach; one that touches 0 is not
-            significantly worse.
+    ``candidates`` are ``{node: [(parents, log-likelihood, nats worse than the best, the same
+    in standard errors), …]}``. The ``chosen`` numbers of parents are circled. Bars reach
+    ``critical`` standard errors; one that touches 0 is not significantly worse.
     """
-    figure = Figure(
-        figsize=(1.2 + 0.8 * sum(map(len, candidates.values())), 2.9), layout="constrained"
-    )
-    widths = [0.4 + len(sets) for sets in candidates.values()]
-    axes = figure.subplots(1, len(candidates), squeeze=False, width_ratios=widths)[0]
+    sizes = [len(sets) for sets in candidates.values()]
+    figure, axes = panels_in_a_row(
+        len(sizes), (1.2 + 0.8 * sum(sizes)) / len(sizes), 2.9,
+        width_ratios=[0.4 + size for size in sizes],
+    )  # fmt: skip
     for ax, (node, sets) in zip(axes, candidates.items(), strict=True):
         worse = np.array([row[2] for row in sets])
         errors = np.array([row[2] / row[3] if row[3] else 0.0 for row in sets])
-        k = np.arange(len(sets))
-        ax.errorbar(
-            k, worse, yerr=critical * errors, fmt="o-", ms=4, color=COLOURS["posterior"]
-        )
-        ax.plot(
-            chosen[node], worse[chosen[node]], "o", ms=13, mew=2, mfc="none",
-            color=COLOURS["truth"],
-        )  # fmt: skip
+        best, k = chosen[node], np.arange(len(sets))
+        ax.errorbar(k, worse, critical * errors, fmt="o-", ms=4, color=COLOURS["posterior"])
+        ax.plot(best, worse[best], "o", ms=13, mew=2, mfc="none", color=COLOURS["truth"])
         added = ["none"]
         for before, now in itertools.pairwise(sets):
             added.append("+ " + "".join(set(now[0]) - set(before[0])).replace("_", "\n"))
@@ -180,12 +150,11 @@ def choice(
 
 def ranking(values: ArrayLike, right: Sequence[bool], ylabel: str) -> Figure:
     """Sorted scores as bars, the right ones in green."""
-    heights = np.asarray(values, float)
+    heights, is_right = np.asarray(values, float), np.asarray(right, bool)
     figure, (ax,) = panels_in_a_row(1, 6.5, 2.6)
-    for role, label, rows in (
-        ("truth", "right", np.flatnonzero(right)),
-        ("intervention", "wrong", np.flatnonzero(~np.asarray(right, bool))),
-    ):
+    looks = {"right": ("truth", is_right), "wrong": ("intervention", ~is_right)}
+    for label, (role, which) in looks.items():
+        rows = np.flatnonzero(which)
         ax.bar(rows + 1, heights[rows], color=COLOURS[role], label=label)
     ax.set(xlabel="rank", ylabel=ylabel, xlim=(0.3, len(heights) + 0.7))
     ax.legend(frameon=False)

@@ -4,30 +4,25 @@ The four models of notebook 05, on the pendulum and on water; fewer labels, and 
 large angles held out.
 """
 
-from __future__ import annotations
-
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import FactorDataset
-from caufvae_lite.studies.base import Study
-from caufvae_lite.studies.results import Key, timed
+from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.training import fit
 from caufvae_lite.worlds import Pendulum, StructuralWorld
 from caufvae_lite.worlds.examination import Score, examine
 
-__all__ = ["CORE_SUPERVISION", "MAIN", "MODELS", "PENDULUM_NOISE", "SHIPPED", "STRONG"]
-__all__ += ["STUDY", "SWITCHES", "Run", "build", "data_of", "fit_run", "world_of"]
+__all__ = ["MAIN", "STRONG", "STUDY", "SWITCHES", "build", "data_of"]
 
 PENDULUM_NOISE = Pendulum.settings["pendulum-noisy"].noise
 EPOCHS = 15
 CORE_SUPERVISION = 60.0
 
-SWITCHES = {
+SWITCHES: dict[str, dict[str, Any]] = {
     "label prior": {"prior": "label", "label_likelihood": 0.0},
     "label prior + likelihood": {"prior": "label", "label_likelihood": 5.0},
     "SCM prior": {"prior": "scm", "label_likelihood": 0.0},
@@ -38,36 +33,24 @@ MAIN = "SCM prior + likelihood"
 # then blurs the cause, and a mechanism that passes the blur on costs reconstruction: the
 # evidence bound flattens it. A stronger likelihood of the labels holds against that.
 STRONG = "SCM prior + strong likelihood"
-MODELS = {**SWITCHES, STRONG: {"prior": "scm", "label_likelihood": 50.0}}
+LABELLED = {f"{MAIN}, {share:.0%} labels": share for share in (0.1, 0.01)}  # else all rows
+MODELS = {
+    **SWITCHES,
+    STRONG: {"prior": "scm", "label_likelihood": 50.0},
+    **dict.fromkeys(LABELLED, SWITCHES[MAIN]),
+}
 SHIPPED = {"pendulum": MAIN, "pendulum-noisy": MAIN, "water": STRONG}  # the checkpoints
 
 
-@dataclass(frozen=True)
-class Run:
-    """One model, one world, one seed; ``labels`` is the share of labelled rows."""
-
-    switches: str
-    world: str
-    seed: int
-    labels: float = 1.0
-
-    @property
-    def key(self) -> Key:
-        """What names the run in the table."""
-        few = "" if self.labels == 1 else f", {self.labels:.0%} labels"
-        return self.switches + few, self.world, self.seed
-
-
-def runs(seeds: Iterable[int]) -> dict[Key, Run]:
+def keys(seeds: Sequence[int]) -> list[Key]:
     """The runs of ``data/results/core.csv``, what matters most first."""
-    seeds = list(seeds)
-    found = [Run(model, world, seed) for world, model in SHIPPED.items() for seed in seeds]
+    found = [(model, world, seed) for world, model in SHIPPED.items() for seed in seeds]
     for seed in seeds:
         for world in ("pendulum", "pendulum-noisy"):
-            found += [Run(name, world, seed) for name in SWITCHES if name != MAIN]
-        found.append(Run(MAIN, "pendulum-block", seed))
-        found += [Run(MAIN, "pendulum", seed, labels) for labels in (0.1, 0.01)]
-    return {run.key: run for run in found}
+            found += [(model, world, seed) for model in SWITCHES if model != MAIN]
+        found.append((MAIN, "pendulum-block", seed))
+        found += [(model, "pendulum", seed) for model in LABELLED]
+    return found
 
 
 def world_of(name: str, image_size: int = 64) -> StructuralWorld:
@@ -86,53 +69,37 @@ def data_of(
     return world, *world.grid().split(world.settings[name].split)
 
 
-def build(switches: str, seed: int, world: StructuralWorld) -> CauFVAE:
-    """A model with fresh weights, the same for every run with this seed and shape."""
+def build(model: str, seed: int, world: StructuralWorld) -> CauFVAE:
+    """One of ``MODELS`` with fresh weights, the same for every run with this seed and shape."""
     torch.manual_seed(seed)
     shape = (3, world.image_size, world.image_size)
-    options: dict[str, Any] = MODELS[switches]
-    return CauFVAE(world.graph, shape, supervision=CORE_SUPERVISION, **options)
+    return CauFVAE(world.graph, shape, supervision=CORE_SUPERVISION, **MODELS[model])
 
 
-def fit_run(run: Run, image_size: int = 64, progress: bool = True) -> CauFVAE:
+def fit_run(key: Key, progress: bool = True) -> CauFVAE:
     """The run's model, trained on the run's world."""
-    world, rows, _ = data_of(run.world, image_size)
-    model = build(run.switches, run.seed, world)
+    name, world_name, seed = key
+    world, rows, _ = data_of(world_name)
+    model = build(name, seed, world)
     fit(
-        model, rows, epochs=EPOCHS, seed=run.seed, device="cpu",
-        label_fraction=run.labels, progress=progress,
+        model, rows, epochs=EPOCHS, seed=seed, device="cpu",
+        label_fraction=LABELLED.get(name, 1.0), progress=progress,
     )  # fmt: skip
     return model
 
 
-def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
-    """Train and examine one run of the study."""
-    run = _run_of(key)
-    world, _, test = data_of(run.world)
-    model, circumstances = timed(lambda: fit_run(run, progress=False))
-    return examine(model, world, test), circumstances
+def compute(key: Key) -> list[Score]:
+    world, _, test = data_of(key[1])
+    return examine(fit_run(key, progress=False), world, test)
 
 
 def configuration(key: Key) -> dict[str, Any]:
-    """Every setting of one run of the study."""
-    run = _run_of(key)
+    model, world, seed = key
     return {
-        "switches": MODELS[run.switches], "world": run.world, "seed": run.seed,
-        "labels": run.labels, "noise": PENDULUM_NOISE, "epochs": EPOCHS,
+        "switches": MODELS[model], "world": world, "seed": seed,
+        "labels": LABELLED.get(model, 1.0), "noise": PENDULUM_NOISE, "epochs": EPOCHS,
         "supervision": CORE_SUPERVISION, "image_size": 64,
     }  # fmt: skip
-
-
-def keys(seeds: Sequence[int]) -> list[Key]:
-    """The names of `runs`."""
-    return list(runs(seeds))
-
-
-def _run_of(key: Key) -> Run:
-    found = runs([key[2]])
-    if key not in found:
-        raise ValueError(f"The core study has no run {key}.")
-    return found[key]
 
 
 STUDY = Study("core", keys, configuration, compute)

@@ -11,12 +11,7 @@ and 0.5 at the test. The encoder saw the biased pictures, with one extra dimensi
 the sky in. The score is the accuracy in the worst group of (y, sky).
 *A shift under intervention*: a label from the shadow's length alone, learned from scenes as
 they occur, asked about scenes where the length was set from outside.
-
-The models are compared with the true factors, two invertible mixes of them, principal
-components of the pixels, and the accuracy of Bayes' rule, which knows the law of y.
 """
-
-from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
@@ -25,11 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn import decomposition, linear_model, neural_network, pipeline, preprocessing
 from torch import Tensor
 
 from caufvae_lite.data import FactorDataset
@@ -37,14 +28,13 @@ from caufvae_lite.flow import CausalFlow
 from caufvae_lite.metrics import group_accuracy
 from caufvae_lite.randomness import keyed_generator
 from caufvae_lite.studies import core, scoreboard
-from caufvae_lite.studies.base import Study, seed_by_seed
-from caufvae_lite.studies.results import Key, timed
+from caufvae_lite.studies.base import Key, Study, seed_by_seed
 from caufvae_lite.worlds import Pendulum, StructuralWorld
 from caufvae_lite.worlds.examination import Score, permuted_values
 from caufvae_lite.worlds.pendulum import white_share
 
-__all__ = ["BAYES", "PROBES", "REFERENCES", "STUDY", "WORLD", "bayes", "probe"]
-__all__ += ["questions", "reference", "scenes_of"]
+__all__ = ["BAYES", "PROBES", "REFERENCES", "STUDY", "bayes", "probe", "questions"]
+__all__ += ["reference", "scenes_of"]
 
 WORLD = "pendulum-noisy-blue-32"
 BLUE = (0.55, 0.75, 1.0)
@@ -86,9 +76,6 @@ class Scenes:
     length: Task
 
 
-# --------------------------------------------------------------------- labels and sky
-
-
 def labels_of(factors: Tensor, units: FactorDataset, seed: int) -> tuple[Task, Task]:
     """CDG-VAE's label of scenes ``(n, 4)``, and P(y) = σ(4 g) of the standardised length g.
 
@@ -97,24 +84,13 @@ def labels_of(factors: Tensor, units: FactorDataset, seed: int) -> tuple[Task, T
     g = (factors - units.factors.mean(0)) / units.factors.std(0)
     score = g @ torch.tensor([COEFFICIENTS[name] for name in units.graph.nodes])
     length = g[:, units.graph.index("shadow_length")]
-    chances = {LABEL: score + 2 * torch.sin(score), LENGTH: LENGTH_STEEPNESS * length}
-    tasks = []
-    for purpose, logit in chances.items():
+
+    def task(purpose: int, logit: Tensor) -> Task:
         chance = torch.sigmoid(logit)
         uniform = torch.rand(len(chance), generator=keyed_generator(seed, purpose))
-        tasks.append(Task((uniform < chance).numpy(), chance.double().numpy()))
-    return tasks[0], tasks[1]
+        return Task((uniform < chance).numpy(), chance.double().numpy())
 
-
-def under_sky(images: Tensor, blue: NDArray[np.bool_]) -> Tensor:
-    """Pictures ``(n, 3, h, w)`` uint8 whose white is blue where ``blue`` says so."""
-    images = images.clone()
-    rows = torch.from_numpy(blue)
-    pictures = images[rows].float() / 255
-    white = white_share(pictures).unsqueeze(1)
-    tint = 1 - torch.tensor(BLUE).view(1, 3, 1, 1)
-    images[rows] = ((pictures - white * tint).clamp(0, 1) * 255).round().to(torch.uint8)
-    return images
+    return task(LABEL, score + 2 * torch.sin(score)), task(LENGTH, LENGTH_STEEPNESS * length)
 
 
 def scenes(
@@ -124,7 +100,12 @@ def scenes(
     everything, length = labels_of(factors, units, seed)
     uniform = torch.rand(len(factors), generator=keyed_generator(seed, SKY)).numpy()
     sky = uniform < (np.where(everything.y, BIAS, 1 - BIAS) if biased else 0.5)
-    return Scenes(under_sky(images, sky), factors, sky, everything, length)
+    images, blue = images.clone(), torch.from_numpy(sky)
+    pictures = images[blue].float() / 255
+    tint = 1 - torch.tensor(BLUE).view(1, 3, 1, 1)
+    painted = (pictures - white_share(pictures).unsqueeze(1) * tint).clamp(0, 1)
+    images[blue] = (painted * 255).round().to(torch.uint8)
+    return Scenes(images, factors, sky, everything, length)
 
 
 def scenes_of(seed: int) -> tuple[StructuralWorld, FactorDataset, dict[str, Scenes]]:
@@ -144,9 +125,6 @@ def scenes_of(seed: int) -> tuple[StructuralWorld, FactorDataset, dict[str, Scen
     return world, FactorDataset(images, rows.factors, rows.graph, rows.units), parts
 
 
-# ----------------------------------------------------------------- representations
-
-
 def reference(name: str, parts: dict[str, Scenes], seed: int) -> dict[str, NDArray]:
     """Codes ``(n, 4)`` (PCA: 5) of the parts' scenes by one of ``REFERENCES``.
 
@@ -156,7 +134,7 @@ def reference(name: str, parts: dict[str, Scenes], seed: int) -> dict[str, NDArr
     train = parts["train"]
     if name == "PCA of pixels":
         flat = {k: p.images.float().flatten(1).numpy() / 255 for k, p in parts.items()}
-        pca = PCA(COMPONENTS, random_state=seed).fit(flat["train"])
+        pca = decomposition.PCA(COMPONENTS, random_state=seed).fit(flat["train"])
         return {k: pca.transform(x) for k, x in flat.items()}
     mean, std = train.factors.mean(0), train.factors.std(0)
     codes = {k: (p.factors - mean) / std for k, p in parts.items()}
@@ -165,32 +143,25 @@ def reference(name: str, parts: dict[str, Scenes], seed: int) -> dict[str, NDArr
         rotation, _ = torch.linalg.qr(torch.randn(4, 4, generator=generator))
         codes = {k: z @ rotation for k, z in codes.items()}
     if name == "nonlinear mix":
-        flow = _random_flow(generator)
+        flow = CausalFlow(Pendulum().graph.order_only(), hidden=(32,), log_scale=(-1.5, 1.5))
+        for p in flow.parameters():
+            size = BEND * len(p) ** -0.5 if p.ndim == 2 else 0.5
+            p.data = size * torch.randn(p.shape, generator=generator)
         codes = {k: flow(z)[0].detach() for k, z in codes.items()}
     return {k: z.numpy() for k, z in codes.items()}
 
 
-def _random_flow(generator: torch.Generator) -> CausalFlow:
-    flow = CausalFlow(Pendulum().graph.order_only(), hidden=(32,), log_scale=(-1.5, 1.5))
-    with torch.no_grad():
-        for p in flow.parameters():
-            size = BEND * len(p) ** -0.5 if p.ndim == 2 else 0.5
-            p.copy_(size * torch.randn(p.shape, generator=generator))
-    return flow
-
-
-# -------------------------------------------------------------------------- probes
-
-
-def probe(kind: str, codes: NDArray, y: NDArray, seed: int) -> Pipeline:
+def probe(kind: str, codes: NDArray, y: NDArray, seed: int) -> pipeline.Pipeline:
     """A probe of one of the kinds `PROBES`, fitted; it answers ``.predict(codes)``."""
     model = {
-        "logistic": LogisticRegression(max_iter=1000),
-        "mlp": MLPClassifier((32,), max_iter=200, learning_rate_init=1e-2, random_state=seed),
+        "logistic": linear_model.LogisticRegression(max_iter=1000),
+        "mlp": neural_network.MLPClassifier(
+            (32,), max_iter=200, learning_rate_init=1e-2, random_state=seed
+        ),
     }[kind]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(converge|Maximum iterations).*")
-        return make_pipeline(StandardScaler(), model).fit(codes, y)
+        return pipeline.make_pipeline(preprocessing.StandardScaler(), model).fit(codes, y)
 
 
 def questions(codes: dict[str, NDArray], parts: dict[str, Scenes], seed: int) -> list[Score]:
@@ -217,11 +188,8 @@ def questions(codes: dict[str, NDArray], parts: dict[str, Scenes], seed: int) ->
 
 
 def few_rows(train: Scenes, seed: int, draw: int) -> NDArray:
-    """``FEW`` random rows that hold both labels."""
-    rows = np.random.default_rng([seed, draw]).permutation(len(train.everything.y))[:FEW]
-    if len(set(train.everything.y[rows])) < 2:  # never seen with 100 rows
-        raise ValueError("These few labels are all the same; ask for more of them.")
-    return rows
+    """``FEW`` random rows."""
+    return np.random.default_rng([seed, draw]).permutation(len(train.sky))[:FEW]
 
 
 def worst_group(test: Scenes, answers: NDArray) -> float:
@@ -243,42 +211,32 @@ def bayes(parts: dict[str, Scenes]) -> list[Score]:
     return [Score("", f"{kind} {k}", "", v) for kind in PROBES for k, v in scores.items()]
 
 
-# -------------------------------------------------------------------------- the study
-
-
-def representations() -> list[str]:
-    """The references and the models of the scoreboard."""
-    return [*REFERENCES, BAYES, *scoreboard.RECIPES]
-
-
 def configuration(key: Key) -> dict[str, Any]:
-    """Every setting of one run."""
+    name, _, seed = key
     common = {
         "blue": BLUE, "bias": BIAS, "few": FEW, "draws": DRAWS, "steepness": LENGTH_STEEPNESS,
-        "coefficients": COEFFICIENTS, "noise": core.PENDULUM_NOISE, "seed": key[2],
+        "coefficients": COEFFICIENTS, "noise": core.PENDULUM_NOISE, "seed": seed,
     }  # fmt: skip
-    if key[0] in scoreboard.RECIPES:
-        return {**common, **scoreboard.configuration((key[0], "pendulum-noisy-32", key[2]))}
-    own: dict[str, dict[str, float]] = {
-        "PCA of pixels": {"components": COMPONENTS}, "nonlinear mix": {"bend": BEND},
-    }  # fmt: skip
-    return {**common, **own.get(key[0], {}), "model": key[0]}
+    if name in scoreboard.RECIPES:
+        return {**common, **scoreboard.configuration((name, "pendulum-noisy-32", seed))}
+    if name == "PCA of pixels":
+        common["components"] = COMPONENTS
+    if name == "nonlinear mix":
+        common["bend"] = BEND
+    return {**common, "model": name}
 
 
-def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
-    """One representation: train it if it is a model's, then ask all questions."""
+def compute(key: Key) -> list[Score]:
     name, _, seed = key
     world, data, parts = scenes_of(seed)
     if name == BAYES:
-        return timed(lambda: bayes(parts))
+        return bayes(parts)
     if name in REFERENCES:
-        return timed(lambda: questions(reference(name, parts, seed), parts, seed))
-    recipe = scoreboard.RECIPES[name]
-    model, circumstances = timed(
-        lambda: scoreboard.fit_recipe(recipe, world, data, seed, extra_dims=1)
-    )
+        return questions(reference(name, parts, seed), parts, seed)
+    model = scoreboard.fit_recipe(scoreboard.RECIPES[name], world, data, seed, extra_dims=1)
     codes = {k: model.factors(p.images).cpu().numpy() for k, p in parts.items()}
-    return questions(codes, parts, seed), circumstances
+    return questions(codes, parts, seed)
 
 
-STUDY = Study("downstream", seed_by_seed(WORLD, representations), configuration, compute)
+MODELS = (*REFERENCES, BAYES, *scoreboard.RECIPES)
+STUDY = Study("downstream", seed_by_seed(WORLD, MODELS), configuration, compute)

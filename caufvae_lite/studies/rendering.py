@@ -1,8 +1,6 @@
 """The scoreboard as a reader sees it: columns, and bold for the best and the tied."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,101 +8,70 @@ import pandas as pd
 
 from caufvae_lite.studies.results import mean_and_interval, tied_with_best
 
-__all__ = ["CAUSAL", "COST", "REPRESENTATION", "Column", "in_world", "markdown", "values_of"]
+__all__ = ["CAUSAL", "COST", "REPRESENTATION", "in_world", "markdown", "values_of"]
 
 ENOUGH = 5  # seeds, to say who is best
 
 
 @dataclass(frozen=True)
 class Column:
-    """One number of the scoreboard, made of a run's scores.
-
-    Args:
-        title: what stands above it.
-        of: from a run's table, with columns ``cause, measure, factor, value``, to the number;
-            NaN where the run has none.
-        higher: is more better? None for a cost, which competes with nobody.
-        digits: after the point.
-        margin: how far a mean may lie from the best and still be bold, if not told apart.
-    """
+    """One number of the scoreboard, made of a run's values of one measure."""
 
     title: str
-    of: Callable[[pd.DataFrame], float]
-    higher: bool | None = True
-    digits: int = 3
-    margin: float = 0.01
+    measure: str
+    over: str = "mean"  # of the values; or "min", "max"
+    after_do: bool = False  # of the questions that set one cause? Otherwise nothing was set.
+    higher: bool | None = True  # is more better? None for a cost, which competes with nobody
+    digits: int = 3  # after the point
+    margin: float = 0.01  # of a mean from the best, to be bold as well if not told apart
 
+    def of(self, run: pd.DataFrame) -> float:
+        """The number; NaN where the run's rows have none.
 
-def _with_nothing_set(run: pd.DataFrame, measure: str) -> pd.Series:
-    """A measure's values over factors, where nothing was set."""
-    return run["value"][(run["measure"] == measure) & (run["cause"] == "")]
-
-
-def _after_one_do(run: pd.DataFrame, measure: str) -> pd.Series:
-    """A measure's values over the questions that set one cause, and it alone.
-
-    A cause is a factor that has effects, so whatever ``latent r2`` was asked about. The
-    factor that was set is not counted among its own effects.
-    """
-    causes = run["cause"][(run["measure"] == "latent r2") & run["cause"].isin(run["factor"])]
-    asked = run["cause"].isin(causes) & (run["factor"] != run["cause"])
-    return run["value"][asked & (run["measure"] == measure)]
-
-
-def mean(measure: str) -> Callable[[pd.DataFrame], float]:
-    """The mean over factors, where nothing was set."""
-    return lambda run: _with_nothing_set(run, measure).mean()
+        A cause is a factor that has effects, so whatever ``latent r2`` was asked about. The
+        factor that was set is not counted among its own effects.
+        """
+        cause, factor = run["cause"], run["factor"]
+        asked = cause == ""
+        if self.after_do:
+            causes = cause[(run["measure"] == "latent r2") & cause.isin(factor)]
+            asked = cause.isin(causes) & (factor != cause)
+        return run["value"][asked & (run["measure"] == self.measure)].agg(self.over)
 
 
 CAUSAL = (
-    Column("factors, worst R²", lambda run: _with_nothing_set(run, "r2").min()),
-    Column("do(), worst R² in latents", lambda run: _after_one_do(run, "latent r2").min()),
-    Column("do(), worst R² as drawn", lambda run: _after_one_do(run, "image r2").min()),
-    Column("what-if picture, dB", lambda run: _after_one_do(run, "psnr").min(), True, 1, 1.0),
-    Column("leakage, sd", lambda run: _after_one_do(run, "drift").max(), False, 3, 0.02),
+    Column("factors, worst R²", "r2", "min"),
+    Column("do(), worst R² in latents", "latent r2", "min", after_do=True),
+    Column("do(), worst R² as drawn", "image r2", "min", after_do=True),
+    Column("what-if picture, dB", "psnr", "min", after_do=True, digits=1, margin=1.0),
+    Column("leakage, sd", "drift", "max", after_do=True, higher=False, margin=0.02),
 )
 REPRESENTATION = (
-    Column("MCC", mean("mcc")),
-    Column("DCI: D", mean("dci disentanglement")),
-    Column("C", mean("dci completeness")),
-    Column("I", mean("dci informativeness")),
-    Column("MIC", mean("mic")),
-    Column("TIC", mean("tic")),
+    Column("MCC", "mcc"),
+    Column("DCI: D", "dci disentanglement"),
+    Column("C", "dci completeness"),
+    Column("I", "dci informativeness"),
+    Column("MIC", "mic"),
+    Column("TIC", "tic"),
 )
 COST = (
-    Column("seconds an epoch", mean("seconds an epoch"), None, 1),
-    Column("parameters", mean("parameters"), None, 0),
-    Column("peak memory, MB", mean("peak memory"), None, 0),
+    Column("seconds an epoch", "seconds an epoch", higher=None, digits=1),
+    Column("parameters", "parameters", higher=None, digits=0),
+    Column("peak memory, MB", "peak memory", higher=None, digits=0),
 )
 
 
 def in_world(rows: pd.DataFrame, world: str, order: Sequence[str] = ()) -> pd.DataFrame:
     """A results table's rows of one world; models in the given order come first."""
     rows = rows[rows["world"] == world]
-    names = dict.fromkeys((*order, *rows["model"]))
-    place = {model: k for k, model in enumerate(names)}
-    return rows.sort_values("model", key=lambda models: models.map(place), kind="stable")
+    models = dict.fromkeys((*order, *rows["model"]))
+    return pd.concat([rows[rows["model"] == model] for model in models])
 
 
 def values_of(rows: pd.DataFrame, column: Column) -> pd.DataFrame:
-    """The column's number of each run: seeds below each other, models side by side.
-
-    NaN where a run has no such number.
-    """
-    parts = rows.groupby(["model", "seed"], sort=False)[["cause", "measure", "factor", "value"]]
-    values = {run: column.of(part) for run, part in parts}
-    index = pd.MultiIndex.from_tuples(values, names=["model", "seed"])
-    wide = pd.Series(list(values.values()), index, dtype=float).unstack("model")
-    return wide[list(rows["model"].unique())]
-
-
-def _bold(values: pd.DataFrame, column: Column) -> set[str]:
-    means = values.mean()
-    best = means.idxmax() if column.higher else means.idxmin()
-    if values[best].count() < ENOUGH:
-        return set()
-    near = set(means.index[(means - means[best]).abs() <= column.margin])
-    return near & tied_with_best(values, bool(column.higher))
+    """The column's number of each run, seeds below each other, models side by side, or NaN."""
+    runs = rows.groupby(["model", "seed"], sort=False)[["cause", "measure", "factor", "value"]]
+    return runs.apply(column.of).unstack("model")[list(rows["model"].unique())]
 
 
 def markdown(
@@ -117,23 +84,30 @@ def markdown(
     ``ENOUGH`` seeds nothing is bold. A cell over fewer seeds than its row says how many.
     ``references`` are rows that compete with nobody.
     """
-    table = pd.DataFrame(index=rows["model"].unique())
-    seeds = rows.groupby("model")["seed"].nunique()
+    seeds = rows.groupby("model", sort=False)["seed"].nunique()
+    header = ["model", *(column.title for column in columns)]
+    lines = {model: [model] for model in seeds.index}
     for column in columns:
         values = values_of(rows, column)
-        racing = values.drop(columns=list(references), errors="ignore").dropna(
-            axis=1, how="all"
-        )
-        best = _bold(racing, column) if column.higher is not None and racing.size else set()
-        for model in table.index:
+        best = _best(values.drop(columns=list(references), errors="ignore"), column)
+        for model, line in lines.items():
             text = _cell(values[model].dropna(), seeds[model], column)
-            table.loc[model, column.title] = f"**{text}**" if model in best else text
-    lines = [
-        ["model", *table.columns],
-        ["---"] * (1 + len(columns)),
-        *table.reset_index().values,
-    ]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+            line.append(f"**{text}**" if model in best else text)
+    table = [header, ["---"] * len(header), *lines.values()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in table)
+
+
+def _best(values: pd.DataFrame, column: Column) -> set[str]:
+    """The models in bold."""
+    values = values.dropna(axis=1, how="all")
+    if column.higher is None or values.empty:
+        return set()
+    means = values.mean()
+    best = means.idxmax() if column.higher else means.idxmin()
+    if values[best].count() < ENOUGH:
+        return set()
+    near = set(means.index[(means - means[best]).abs() <= column.margin])
+    return near & tied_with_best(values, column.higher)
 
 
 def _cell(values: pd.Series, seeds: int, column: Column) -> str:

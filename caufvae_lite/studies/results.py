@@ -3,21 +3,21 @@
 One row a score: ``model, world, seed`` name the run; ``cause, measure, factor, value`` say
 what was set, what was measured, and on which factor (``cause`` is "" where nothing was set,
 "a+b" where two factors were; ``factor`` is "" where the score is of no single one). The other
-columns say how and where the run was computed.
+columns say how and where the run was computed. (In the rows stored so far, ``seconds`` and
+``memory_mb`` are of the training alone.)
 
-The rows of a run are added together or not at all: the file is locked, read, and replaced by
-a longer one. A reader therefore never sees half a run, and a computation that is killed loses
-nothing that was written. ``configuration`` is a digest of the settings that the run's study
-lists. A run with other settings is stale, and its rows are replaced when it is computed again.
-A change of the code is not noticed: delete the table's rows, or list the new constant.
+The rows of a run are added together or not at all, so a reader never sees half a run, and a
+computation that is killed loses nothing that was written. ``configuration`` is a digest of the
+settings that the run's study lists. A run with other settings is stale, and its rows are
+replaced when it is computed again. A change of the code is not noticed: delete the table's
+rows, or list the new constant.
 """
-
-from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
 import platform
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -32,8 +32,8 @@ from scipy import stats
 from caufvae_lite import __version__
 from caufvae_lite.worlds.examination import Score
 
-__all__ = ["append", "digest_of", "done", "matrix_product_gflops", "mean_and_interval"]
-__all__ += ["over_seeds", "read_results", "rows_of", "tied_with_best", "timed"]
+__all__ = ["matrix_product_gflops", "mean_and_interval", "over_seeds", "read_results"]
+__all__ += ["tied_with_best"]
 
 Key = tuple[str, str, int]  # model, world, seed
 Result = TypeVar("Result")
@@ -48,29 +48,42 @@ COLUMNS = (
 def timed(work: Callable[[], Result]) -> tuple[Result, dict[str, Any]]:
     """Call ``work``; return its result, and where, how fast and how large that was.
 
-    ``memory_mb`` is the peak of the whole process while it worked, including the libraries and
-    what earlier work has left behind; it is NaN where the system does not tell. ``gflops`` is
-    the speed of a matrix product just before, with which the seconds can be compared.
+    ``memory_mb`` is the peak of the whole process while it worked, and NaN if this is not
+    Linux. ``gflops`` is measured just before, to compare the seconds with.
     """
     gflops = matrix_product_gflops()
-    _forget_peak_memory()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak of earlier work
     started = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - started
+    kilobytes, *_ = _from_proc("self/status", "VmHWM", "nan kB").split()
     return result, {
-        "version": __version__, "torch": torch.__version__, "cpu": cpu_name(),
+        "version": __version__, "torch": torch.__version__,
+        "cpu": _from_proc("cpuinfo", "model name", platform.processor()),
         "threads": torch.get_num_threads(), "seconds": round(seconds, 1),
-        "memory_mb": f"{_peak_memory_mb():.0f}", "gflops": round(gflops, 1),
+        "memory_mb": f"{float(kilobytes) / 1024:.0f}", "gflops": round(gflops, 1),
     }  # fmt: skip
 
 
-def digest_of(configuration: Mapping[str, Any]) -> str:
-    """Twelve hexadecimal digits that change when any setting changes."""
-    text = json.dumps(configuration, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def matrix_product_gflops() -> float:
+    """The machine's speed now, in GFLOP/s of a float32 matrix product."""
+    size, repeats = 1024, 20
+    a = torch.randn(size, size)
+    _ = a @ a
+    started = time.perf_counter()
+    for _ in range(repeats):
+        _ = a @ a
+    return 2e-9 * size**3 * repeats / (time.perf_counter() - started)
 
 
-# ---------------------------------------------------------------------- reading, writing
+def _from_proc(file: str, name: str, default: str) -> str:
+    """What stands after ``name:`` in one of Linux' own files."""
+    with contextlib.suppress(OSError):
+        text = Path("/proc", file).read_text()
+        if found := re.search(rf"^{name}\s*:(.*)", text, re.MULTILINE):
+            return found[1].strip()
+    return default
 
 
 def rows_of(
@@ -82,14 +95,6 @@ def rows_of(
     run = dict(zip(RUN, key, strict=True))
     table = table.assign(**run, **circumstances, configuration=configuration)
     return table.reindex(columns=list(COLUMNS), fill_value="").astype(str)
-
-
-def done(path: Path) -> dict[Key, str]:
-    """The runs whose rows are in ``path``, and their configuration's digest."""
-    if not path.is_file():
-        return {}
-    runs = _as_text(path)[[*RUN, "configuration"]].drop_duplicates(RUN)
-    return {(m, w, int(s)): digest for m, w, s, digest in runs.itertuples(index=False)}
 
 
 def append(path: Path, rows: pd.DataFrame) -> None:
@@ -107,27 +112,37 @@ def append(path: Path, rows: pd.DataFrame) -> None:
 
 def read_results(path: Path) -> pd.DataFrame:
     """The rows of a results table; ``seed`` and ``value`` are numbers, all else is text."""
-    table = _as_text(path)
-    return table.assign(seed=table["seed"].astype(int), value=table["value"].astype(float))
+    return _as_text(path).astype({"seed": int, "value": float})
+
+
+def done(path: Path) -> dict[Key, str]:
+    """The runs whose rows are in ``path``, and their configuration's digest."""
+    if not path.is_file():
+        return {}
+    runs = read_results(path).drop_duplicates(RUN)
+    keys = runs[RUN].itertuples(index=False, name=None)
+    return dict(zip(keys, runs["configuration"], strict=True))
 
 
 def _as_text(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
 
 
-# -------------------------------------------------------------------- how sure are we?
+def write_manifest(folder: Path) -> None:
+    """Note the sha256 of every checkpoint and result below ``folder``."""
+    files = sorted([*folder.glob("checkpoints/*.safetensors"), *folder.glob("results/*.csv")])
+    sums = {
+        f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
+        for f in files
+    }
+    (folder / "manifest.json").write_text(json.dumps(sums, indent=2) + "\n")
 
 
 def over_seeds(rows: pd.DataFrame, **where: Any) -> pd.DataFrame:
     """One score of every run, seeds below each other and models side by side.
 
-    Args:
-        rows: of a results table.
-        where: columns and the value each must have, such as ``measure="r2"``; together they
-            leave one row a run.
-
-    Raises:
-        ValueError: they leave several rows of one run.
+    ``where`` says which value a column must have, such as ``measure="r2"``; it is a ValueError
+    if this leaves several rows of one run.
     """
     for column, value in where.items():
         rows = rows[rows[column] == value]
@@ -144,83 +159,26 @@ def mean_and_interval(values: Sequence[float] | pd.Series) -> tuple[float, float
     return float(array.mean()), float(spread)
 
 
-def tied_with_best(table: pd.DataFrame, higher: bool = True, level: float = 0.05) -> set[str]:
+def tied_with_best(table: pd.DataFrame, higher: bool = True) -> set[str]:
     """The model with the best mean, and those that cannot be told apart from it.
 
-    A paired t test over the seeds that a model shares with the best one, corrected for the
-    number m of models that are tested (Holm 1979): with sorted p values p₁ ≤ p₂ ≤ …, models
-    are told apart as long as p_k ≤ level / (m − k + 1). A model whose seeds all differ from
-    the best's by the same non-zero amount is told apart, one that is equal is tied. Two
-    cautions: the best is picked from the same seeds, for which no correction here accounts,
-    and with few seeds or wide intervals a much worse model may not be told apart.
-
-    Args:
-        table: one number a run, seeds below each other and models side by side; NaN where
-            there is none.
-        higher: is more better?
-        level: the probability with which any model is told apart by chance.
+    A paired t test over the seeds that a model shares with the best one, at the level .05,
+    corrected for the number m of models that are tested (Holm 1979): with sorted p values
+    p₁ ≤ p₂ ≤ …, models are told apart as long as p_k ≤ .05 / (m − k + 1). A model whose seeds
+    all differ from the best's by the same non-zero amount is told apart, one that is equal is
+    tied. Two cautions: the best is picked from the same seeds, for which no correction here
+    accounts, and with few seeds or wide intervals a much worse model may not be told apart.
+    ``table`` has one number a run, seeds below each other and models side by side.
     """
     signed = table if higher else -table
     best = signed.mean().idxmax()
-    p_values = {}
+    p_values = pd.Series(dtype=float)
     for model in signed.columns.drop(best):
         gaps = (signed[best] - signed[model]).dropna().to_numpy()
         if len(gaps) < 2 or np.ptp(gaps) < 1e-9 * np.abs(gaps).max(initial=1e-30):
             p_values[model] = 0.0 if len(gaps) > 1 and gaps[0] > 0 else 1.0
         else:
-            p_values[model] = float(stats.ttest_1samp(gaps, 0.0).pvalue)
-    worse: set[str] = set()
-    for k, model in enumerate(sorted(p_values, key=lambda model: p_values[model])):
-        if p_values[model] > level / (len(p_values) - k):
-            break
-        worse.add(model)
-    return set(table.columns) - worse
-
-
-# ------------------------------------------------------------------------ the machine
-
-
-def matrix_product_gflops(size: int = 1024, repeats: int = 20) -> float:
-    """The machine's speed now, in GFLOP/s of a float32 matrix product."""
-    a = torch.randn(size, size)
-    _ = a @ a
-    started = time.perf_counter()
-    for _ in range(repeats):
-        _ = a @ a
-    return 2e-9 * size**3 * repeats / (time.perf_counter() - started)
-
-
-def _first_entry(path: str, name: str, default: str) -> str:
-    """What stands after ``name:`` in one of Linux' own files."""
-    with contextlib.suppress(OSError):
-        for line in Path(path).read_text().splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == name:
-                return value.strip()
-    return default
-
-
-def cpu_name() -> str:
-    """The processor's model, as far as the system tells."""
-    return _first_entry("/proc/cpuinfo", "model name", platform.processor())
-
-
-def _forget_peak_memory() -> None:
-    """Start the peak anew, so that a worker's earlier runs do not count (Linux only)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak_memory_mb() -> float:
-    kilobytes, *_ = _first_entry("/proc/self/status", "VmHWM", "nan kB").split()
-    return float(kilobytes) / 1024
-
-
-def write_manifest(folder: Path) -> None:
-    """Note the sha256 of every checkpoint and result below ``folder``."""
-    files = sorted([*folder.glob("checkpoints/*.safetensors"), *folder.glob("results/*.csv")])
-    sums = {
-        f.relative_to(folder).as_posix(): hashlib.sha256(f.read_bytes()).hexdigest()
-        for f in files
-    }
-    (folder / "manifest.json").write_text(json.dumps(sums, indent=2) + "\n")
+            p_values[model] = stats.ttest_1samp(gaps, 0.0).pvalue
+    p_values = p_values.sort_values()
+    tied = (p_values > 0.05 / np.arange(len(p_values), 0, -1)).cummax()
+    return {best, *p_values.index[tied]}

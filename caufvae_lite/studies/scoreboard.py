@@ -3,11 +3,8 @@
 32 × 32 pixels, 6 epochs in batches of 64: small enough for hundreds of runs. Every model with
 labels gets all of them; the unsupervised ones see 100 labelled rows after training. A model's
 recipe stands in its own file in ``baselines/``, and CauF-VAE's here. The weights in it are the
-best of the study `search`, on a seed that the scoreboard does not use. CauF-VAE at 64 × 64 is
-the core study's (`caufvae_lite.studies.core`).
+best of the study `search`, on a seed that the scoreboard does not use.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,25 +13,19 @@ from typing import Any
 import torch
 
 from caufvae_lite import baselines
-from caufvae_lite.baselines.recipe import (
-    LABELS,
-    SUPERVISION_TRIALS,
-    Recipe,
-    with_and_without_likelihood,
-)
+from caufvae_lite.baselines import recipe as recipes
+from caufvae_lite.baselines.recipe import Recipe
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.metrics import dci, information, mcc
 from caufvae_lite.studies import core
-from caufvae_lite.studies.base import Study
-from caufvae_lite.studies.results import Key, timed
+from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.training import fit
 from caufvae_lite.vae import FactorVAE
 from caufvae_lite.worlds import StructuralWorld
 from caufvae_lite.worlds.examination import Score, examine
 
-__all__ = ["LABELLED", "MAIN", "RECIPES", "STUDY", "TRUTH", "WORLDS", "Entry"]
-__all__ += ["data_of", "fit_recipe", "scores_of"]
+__all__ = ["MAIN", "RECIPES", "STUDY", "TRUTH", "data_of", "fit_recipe", "scores_of"]
 
 IMAGE_SIZE = 32
 EPOCHS, BATCH, LEARNING_RATE = 6, 64, 8e-3
@@ -45,26 +36,19 @@ TRUTH = "true factors"  # a row for the metrics whose best value it shows
 
 RECIPES: dict[str, Recipe] = dict(baselines.RECIPES)
 for _name, _prior in (("CauF-VAE, label prior", "label"), ("CauF-VAE, SCM prior", "scm")):
-    _options = {**LABELS, "prior": _prior, "label_likelihood": 0.0}
-    _recipe = Recipe(CauFVAE, _options, SUPERVISION_TRIALS)
-    RECIPES |= with_and_without_likelihood(_name, _recipe)
+    _options = {**recipes.LABELS, "prior": _prior, "label_likelihood": 0.0}
+    _recipe = Recipe(CauFVAE, _options, recipes.SUPERVISION_TRIALS)
+    RECIPES |= recipes.with_and_without_likelihood(_name, _recipe)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A world of the scoreboard.
+    """A world of the scoreboard."""
 
-    Args:
-        world: its name in `StructuralWorld.named`.
-        seeds: how many of the study's seeds it gets; None is all of them.
-        every: are the models included that another recipe completes with the likelihood?
-        ours: are those included if they are CauF-VAE's?
-    """
-
-    world: str
-    seeds: int | None = None
-    every: bool = True
-    ours: bool = True
+    world: str  # its name in `StructuralWorld.named`
+    seeds: int | None = None  # how many of the study's seeds it gets; None is all of them
+    every: bool = True  # are models included that another recipe completes with the likelihood?
+    ours: bool = True  # are those included if they are CauF-VAE's?
 
     def models(self) -> list[str]:
         """The models that are compared in this world."""
@@ -88,13 +72,12 @@ def keys(seeds: Sequence[int]) -> list[Key]:
     return [
         (model, world, seed)
         for world, entry in WORLDS.items()
-        for seed in list(seeds)[: entry.seeds]
+        for seed in seeds[: entry.seeds]
         for model in (TRUTH, *entry.models())
     ]
 
 
 def configuration(key: Key) -> dict[str, Any]:
-    """Every setting of one run."""
     model, world, seed = key
     common = {"world": world, "seed": seed, "noise": core.PENDULUM_NOISE, "rows": TREE_ROWS}
     if model == TRUTH:
@@ -120,21 +103,19 @@ def fit_recipe(
     """One model of the scoreboard, trained within its budget."""
     model = recipe.build(world, seed, extra_dims)
     fit(
-        model, rows, epochs=EPOCHS if epochs is None else epochs, batch_size=BATCH,
-        lr=LEARNING_RATE, seed=seed, device=device, progress=progress,
+        model, rows, epochs=epochs or EPOCHS, batch_size=BATCH, lr=LEARNING_RATE, seed=seed,
         label_fraction=1.0 if recipe.supervised else LABELLED / len(rows),
+        device=device, progress=progress,
     )  # fmt: skip
     return model
 
 
-def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
-    """Train and examine one run."""
+def compute(key: Key) -> list[Score]:
     name, world_name, seed = key
     world, rows, test = data_of(world_name)
     if name == TRUTH:
-        return timed(lambda: disentanglement(test, test.factors, seed))
-    model, circumstances = timed(lambda: fit_recipe(RECIPES[name], world, rows, seed))
-    return scores_of(model, world, test, seed), circumstances
+        return disentanglement(test, test.factors, seed)
+    return scores_of(fit_recipe(RECIPES[name], world, rows, seed), world, test, seed)
 
 
 def scores_of(

@@ -1,19 +1,14 @@
 """The search for every model's own weights, with a few trials each.
 
-A model has six trials at most. Models with two weights of their own get a seventh: the best of
-the six with supervision 180, which every model preferred whose supervision was searched. Where
-the best trial stands at the edge of its grid, or leads by less than seeds differ, notebook 09
-says so.
+The trials stand in the models' recipes, whose options are the best of them: at most six, and
+for models with two weights of their own a seventh, the best of the six with supervision 180.
 
 The search is on the noisy pendulum, at the scoreboard's size and budget, with a seed that the
 scoreboard does not use. Models are trained on four fifths of the *training* rows and scored on
 the fifth, so the test set is never seen. The score is the mean of R² of the factors and, for a
 model that knows causes, of R² of the effects of do(angle) and do(light) against the world, each
-clipped at −1. (It therefore uses what only a simulator knows, for all models alike.) The trials
-stand in the models' recipes, whose options are the best of them; a test compares the two.
+clipped at −1.
 """
-
-from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
@@ -22,8 +17,7 @@ import numpy as np
 
 from caufvae_lite.baselines.recipe import Recipe
 from caufvae_lite.studies import core, scoreboard
-from caufvae_lite.studies.base import Study
-from caufvae_lite.studies.results import Key, timed
+from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.worlds.examination import Examination, Score, alignment
 
 __all__ = ["STUDY", "name_of"]
@@ -31,7 +25,6 @@ __all__ = ["STUDY", "name_of"]
 WORLD = "pendulum-noisy-32"
 SEED = 100
 HELD_OUT = 0.2
-CAUSES = ("pendulum_angle", "light_angle")
 
 
 def name_of(model: str, trial: dict[str, float]) -> str:
@@ -48,8 +41,12 @@ def trials() -> dict[str, Recipe]:
     }
 
 
+def keys(seeds: object) -> list[Key]:
+    """One run a trial, all with the search's own seed."""
+    return [(name, WORLD, SEED) for name in trials()]
+
+
 def configuration(key: Key) -> dict[str, Any]:
-    """Every setting of one trial."""
     recipe = trials()[key[0]]
     return {
         "model": recipe.model.__name__, "options": recipe.options, "seed": key[2],
@@ -58,21 +55,17 @@ def configuration(key: Key) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
-    """Train one trial, and score it on held-out training rows."""
+def compute(key: Key) -> list[Score]:
     world, rows, _ = scoreboard.data_of(WORLD)
     part, held_out = rows.split(HELD_OUT, seed=SEED)
-    recipe = trials()[key[0]]
-    model, circumstances = timed(lambda: scoreboard.fit_recipe(recipe, world, part, key[2]))
+    model = scoreboard.fit_recipe(trials()[key[0]], world, part, key[2])
     scores = alignment(model, held_out)
     if model.graph.edges:
         exam = Examination(model, world, held_out)
-        effects = [score for cause in CAUSES for score in exam.set_causes([cause])]
-        scores += [score for score in effects if score.measure == "latent r2"]
+        for cause in ("pendulum_angle", "light_angle"):
+            scores += [s for s in exam.set_causes([cause]) if s.measure == "latent r2"]
     asked = [score.value for score in scores if score.measure in ("r2", "latent r2")]
-    return [*scores, Score("", "score", "", float(np.clip(asked, -1, 1).mean()))], circumstances
+    return [*scores, Score("", "score", "", float(np.clip(asked, -1, 1).mean()))]
 
 
-STUDY = Study(
-    "search", lambda _: [(name, WORLD, SEED) for name in trials()], configuration, compute, 1
-)
+STUDY = Study("search", keys, configuration, compute, seeds=1)

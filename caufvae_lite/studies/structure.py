@@ -7,8 +7,6 @@ order by held-out likelihood and then chooses edges as if the best one were know
 draws angles from the normal law that the flow assumes of roots.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -24,15 +22,14 @@ from caufvae_lite.discovery.rivals import cam, pc
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.metrics.structure import edge_scores, shd
 from caufvae_lite.randomness import keyed_generator
-from caufvae_lite.studies.base import Study
+from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.studies.core import CORE_SUPERVISION, PENDULUM_NOISE
-from caufvae_lite.studies.results import Key, timed
 from caufvae_lite.training import fit
 from caufvae_lite.worlds import Pendulum
 from caufvae_lite.worlds.examination import Score
 
 __all__ = ["CAM", "FEW_CASES", "GATES", "LABEL_WORLDS", "LARGE_CASES", "NORMAL_WORLDS"]
-__all__ += ["ORDER_UNKNOWN", "PC", "PENDULUM_NOISE", "SCM_CASES", "STUDY", "data_of"]
+__all__ += ["ORDER_UNKNOWN", "PC", "PENDULUM_NOISE", "SCM_CASES", "STUDY"]
 
 FIRST_SEED = 20
 FEW_SEEDS = 5  # of what takes long: few labels, unknown order
@@ -48,18 +45,17 @@ def labels_of_scenes(noise: float, seed: int) -> Data:
     return world.sample(ROWS, seed).factors, world.graph
 
 
-def few_labels(noise: float, seed: int) -> Data:
-    """The labels of a tenth of the 32 × 32 training pictures."""
-    world, train, known = _tenth(noise, seed)
-    return train.factors[known], world.graph
+def few_labels(noise: float, source: str, seed: int) -> Data:
+    """The labels of a tenth of the 32 × 32 training pictures, or all rows ("images").
 
-
-def factors_off_pictures(noise: float, seed: int) -> Data:
-    """What a model infers from all pictures; a label where there is one.
-
-    The model is a CauF-VAE over the complete graph, trained with a tenth of the labels.
+    These are what a CauF-VAE over the complete graph, trained with these labels, infers from
+    the pictures; a label where there is one.
     """
-    world, train, known = _tenth(noise, seed)
+    world = Pendulum(32, noise=noise)
+    train, _ = world.grid(seed).split("published")
+    known = labelled_rows(len(train), 0.1, seed)
+    if source == "labels":
+        return train.factors[known], world.graph
     torch.manual_seed(seed)
     model = CauFVAE(world.graph.order_only(), (3, 32, 32), supervision=CORE_SUPERVISION)
     fit(model, train, epochs=8, seed=seed, device="cpu", label_fraction=0.1, progress=False)
@@ -67,16 +63,10 @@ def factors_off_pictures(noise: float, seed: int) -> Data:
     return torch.where(known[:, None], train.factors, inferred), world.graph
 
 
-def _tenth(noise: float, seed: int):
-    world = Pendulum(32, noise=noise)
-    train, _ = world.grid(seed).split("published")
-    return world, train, labelled_rows(len(train), 0.1, seed)
-
-
 def normal_angles(noise: float, seed: int) -> Data:
     """Scenes whose angles are normal, with the uniform ones' means and deviations."""
     world, generator = Pendulum(16, noise=noise), keyed_generator(seed, 0)
-    low, high = (torch.tensor([world.ranges[n][k] for n in world.graph.roots]) for k in (0, 1))
+    low, high = torch.tensor([world.ranges[name] for name in world.graph.roots]).T
     spread = (high - low) / 12**0.5
     angles = (low + high) / 2 + spread * torch.randn(ROWS, 2, generator=generator)
     angles = angles.clamp(torch.tensor([-60.0, 30.0]), torch.tensor([60.0, 150.0]))
@@ -92,43 +82,26 @@ def random_scm(family: str, d: int, seed: int) -> Data:
     return scm.sample(ROWS, seed + 1), scm.graph
 
 
-_NOISES = {"pendulum": 0.0, "pendulum-noisy": PENDULUM_NOISE}
-
-
-def _of_pendulums(title: str, source: Callable[[float, int], Data]) -> dict:
-    return {f"{world}{title}": partial(source, noise) for world, noise in _NOISES.items()}
-
-
-def _of_scms(*sizes: int) -> dict:
-    return {
-        f"{family} d={d}": partial(random_scm, family, d)
-        for d in sizes
-        for family in ("additive", "interacting")
-    }
-
-
-LABEL_WORLDS = _of_pendulums("", labels_of_scenes)
-NORMAL_WORLDS = _of_pendulums(", normal angles", normal_angles)
+# Each case's data, as a function of the seed.
+NOISES = {"pendulum": 0.0, "pendulum-noisy": PENDULUM_NOISE}
+LABEL_WORLDS = {name: partial(labels_of_scenes, noise) for name, noise in NOISES.items()}
+NORMAL_WORLDS = {f"{k}, normal angles": partial(normal_angles, v) for k, v in NOISES.items()}
 FEW_CASES = {
-    **_of_pendulums(" 10 % labels", few_labels),
-    **_of_pendulums(" 10 % images", factors_off_pictures),
+    f"{name} 10 % {source}": partial(few_labels, noise, source)
+    for source in ("labels", "images")
+    for name, noise in NOISES.items()
 }
-SCM_CASES, LARGE_CASES = _of_scms(5, 10), _of_scms(20)
+FAMILIES = ("additive", "interacting")
+SCM_CASES = {f"{k} d={d}": partial(random_scm, k, d) for d in (5, 10) for k in FAMILIES}
+LARGE_CASES = {f"{family} d=20": partial(random_scm, family, 20) for family in FAMILIES}
 CASES: dict[str, Callable[[int], Data]] = {
     **LABEL_WORLDS, **NORMAL_WORLDS, **FEW_CASES, **SCM_CASES, **LARGE_CASES
 }  # fmt: skip
 
 
-def data_of(case: str, seed: int) -> Data:
-    """A case's factors ``(n, d)`` and its true graph."""
-    if case not in CASES:
-        raise ValueError(f"case must be one of {list(CASES)}, got {case!r}.")
-    return CASES[case](seed)
-
-
 def keys(seeds: Sequence[int]) -> list[Key]:
     """Known order first, then the unknown one; what takes long has fewer seeds, and is last."""
-    few = list(seeds)[:FEW_SEEDS]
+    few = seeds[:FEW_SEEDS]
     plan = (
         (seeds, (*LABEL_WORLDS, *SCM_CASES), (GATES, CAM, PC)),
         (few, (*LABEL_WORLDS, *NORMAL_WORLDS), (ORDER_UNKNOWN,)),
@@ -145,7 +118,6 @@ def keys(seeds: Sequence[int]) -> list[Key]:
 
 
 def configuration(key: Key) -> dict[str, Any]:
-    """Every setting of one run."""
     return {
         "method": key[0], "case": key[1], "seed": key[2], "rows": ROWS, "noise": PENDULUM_NOISE,
         "penalties": discovery.PENALTIES, "starts": discovery.STARTS,
@@ -154,27 +126,23 @@ def configuration(key: Key) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def compute(key: Key) -> tuple[list[Score], dict[str, Any]]:
-    """One method on one case: SHD, precision, recall and F1 of its edges."""
+def compute(key: Key) -> list[Score]:
     method, case, seed = key
-    factors, graph = data_of(case, seed)
+    factors, graph = CASES[case](seed)
     extra: dict[str, float] = {}
     if method == ORDER_UNKNOWN:
-        (found, extra), circumstances = timed(lambda: any_order(factors, graph, seed))
+        found, extra = any_order(factors, graph, seed)
     else:
-        found, circumstances = timed(lambda: find(method, factors, graph.order_only(), seed))
+        found = find(method, factors, graph.order_only(), seed)
     scores = {"shd": float(shd(graph, found)), **edge_scores(graph, found), **extra}
-    return [Score("", measure, "", value) for measure, value in scores.items()], circumstances
+    return [Score("", measure, "", value) for measure, value in scores.items()]
 
 
 def find(method: str, factors: Tensor, super_graph: CausalGraph, seed: int) -> CausalGraph:
     """The graph that a method chooses from the edges of ``super_graph``."""
     if method == GATES:
         return discovery.find_graph(factors, super_graph, seed).graph
-    rivals = {CAM: cam, PC: pc}
-    if method not in rivals:
-        raise ValueError(f"method must be one of {[GATES, *rivals]}, got {method!r}.")
-    return rivals[method](factors, super_graph)
+    return {CAM: cam, PC: pc}[method](factors, super_graph)
 
 
 def any_order(

@@ -46,10 +46,24 @@ def test_what_is_missing_follows_the_settings(tmp_path):
         "toy",
         lambda seeds: [("m", "w", s) for s in seeds],
         lambda key: {**settings, "seed": key[2]},
-        lambda key: ([Score("", "score", "", 1.0)], {}),
+        lambda key: [Score("", "score", "", 1.0)],
     )
     path = tmp_path / "toy.csv"
     append(path, study.rows(("m", "w", 0)))
     assert study.missing(path, range(2)) == [("m", "w", 1)]
     settings["epochs"] = 2
     assert study.missing(path, range(2)) == [("m", "w", 0), ("m", "w", 1)]
+
+
+def test_the_digest_follows_every_setting_and_not_their_order():
+    settings = {0: {"lr": 0.1, "graph": [("a", "b")]}, 1: {"graph": [("a", "b")], "lr": 0.1}}
+    settings[2] = {**settings[0], "lr": 0.2}
+    study = Study("toy", lambda _: [], lambda key: settings[key[2]], lambda _: [])
+    same, reordered, other = (study.digest(("m", "w", seed)) for seed in range(3))
+    assert same == reordered != other
+
+
+def test_a_runs_rows_say_how_it_was_computed():
+    compute = lambda key: [Score("", "score", "", 1.0)]  # noqa: E731
+    rows = Study("toy", lambda _: [], lambda key: {}, compute).rows(("m", "w", 0))
+    assert tuple(rows.columns) == COLUMNS and (rows != "").loc[0, "version":].all()

@@ -7,7 +7,7 @@ from caufvae_lite.studies import core
 
 
 def test_the_runs_cover_all_switches_on_both_pendulums():
-    names = core.runs(range(5))
+    names = core.keys(range(5))
     for switches in core.SWITCHES:
         for world in ("pendulum", "pendulum-noisy"):
             assert all((switches, world, seed) in names for seed in range(5))
@@ -39,6 +39,6 @@ def test_unknown_world_is_named():
         core.world_of("nowhere")
 
 
-def test_a_run_that_the_study_lacks_is_named():
-    with pytest.raises(ValueError, match="nothing"):
+def test_a_model_that_the_study_lacks_is_named():
+    with pytest.raises(KeyError, match="nothing"):
         core.configuration(("nothing", "pendulum", 0))

@@ -148,5 +148,5 @@ def test_the_stored_table_bears_out_what_the_study_says():
 
 
 def test_a_model_that_the_study_lacks_is_named():
-    with pytest.raises(ValueError, match="model must be one of"):
+    with pytest.raises(KeyError, match="oracle"):
         digits.compute(("oracle", "digits", 0))

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from caufvae_lite.studies import rendering, results, scoreboard
-from caufvae_lite.studies.rendering import Column, mean
+from caufvae_lite.studies.rendering import Column
 
-SCORE = Column("score", mean("score"))
-LEAK = Column("leak", mean("leak"), higher=False, digits=1)
-COST = Column("cost", mean("seconds"), higher=None, digits=0)
+SCORE = Column("score", "score")
+LEAK = Column("leak", "leak", higher=False, digits=1)
+COST = Column("cost", "seconds", higher=None, digits=0)
 
 
 def rows_of(runs):

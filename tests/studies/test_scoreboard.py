@@ -84,7 +84,7 @@ def test_the_search_never_sees_the_test_set(monkeypatch):
         "fit_recipe",
         lambda r, w, part, seed: trained.append(part) or fit(r, w, part, seed),
     )
-    scores, _ = search.compute((next(iter(search.trials())), search.WORLD, search.SEED))
+    scores = search.compute((next(iter(search.trials())), search.WORLD, search.SEED))
     assert len(trained[0]) < 0.85 * len(rows)
     assert scores[-1].measure == "score" and 0 <= scores[-1].value <= 1
 
@@ -108,7 +108,7 @@ def test_one_row_can_be_computed_again_and_lies_in_its_interval():
 
 
 def test_true_factors_reach_the_ceiling_of_every_disentanglement_score():
-    scores, _ = scoreboard.compute((scoreboard.TRUTH, "pendulum-32", 0))
+    scores = scoreboard.compute((scoreboard.TRUTH, "pendulum-32", 0))
     values = {score.measure: score.value for score in scores if score.factor == ""}
     assert set(values) == {
         "mcc",

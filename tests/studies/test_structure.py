@@ -41,7 +41,7 @@ def test_a_missing_library_is_named(monkeypatch, method):
 def test_a_graph_with_two_edges_too_many_is_scored_as_that(monkeypatch):
     keep_all = SimpleNamespace(graph=Pendulum(16).graph.order_only())
     monkeypatch.setattr(structure.discovery, "find_graph", lambda *_, **__: keep_all)
-    scores, _ = structure.compute((structure.GATES, "pendulum-noisy", 0))
+    scores = structure.compute((structure.GATES, "pendulum-noisy", 0))
     found = {score.measure: score.value for score in scores}
     assert found["shd"] == 2 and found["recall"] == 1
     assert found["precision"] == pytest.approx(4 / 6)
@@ -57,17 +57,9 @@ def test_a_graph_with_two_edges_too_many_is_scored_as_that(monkeypatch):
     ],
 )
 def test_the_cases(case):
-    factors, graph = structure.data_of(case, 0)
+    factors, graph = structure.CASES[case](0)
     assert factors.shape[1] == len(graph) and torch.isfinite(factors).all()
-    assert torch.equal(factors, structure.data_of(case, 0)[0])
-
-
-def test_what_is_unknown_is_named():
-    with pytest.raises(ValueError, match="case"):
-        structure.data_of("moon", 0)
-    x, order = collider(20)
-    with pytest.raises(ValueError, match="method"):
-        structure.find("magic", x, order, 0)
+    assert torch.equal(factors, structure.CASES[case](0)[0])
 
 
 def test_an_unknown_order_is_judged_by_the_best_right_one(monkeypatch):
