@@ -1,7 +1,6 @@
 """What every notebook uses: `setup`, `show`, `live` and `explore`."""
 
-from caufvae_lite.notebook.figures import live, show
+from caufvae_lite.notebook.figures import explore, live, show
 from caufvae_lite.notebook.setup import setup
-from caufvae_lite.notebook.sliders import explore
 
 __all__ = ["explore", "live", "setup", "show"]

@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import warnings
-from collections.abc import Mapping
 from importlib import metadata
 
 import numpy as np
@@ -16,12 +15,8 @@ from matplotlib import style
 from caufvae_lite import __version__
 from caufvae_lite.networks import choose_device
 
-__all__ = ["STYLE", "TESTED", "setup", "untested"]
-
 STYLE = "caufvae_lite.style"  # the file style.mplstyle in the package's folder
-
-# The notebooks were run with versions from the first up to, not including, the second.
-TESTED = {
+TESTED = {  # versions from the first up to, not including, the second
     "Python": ("3.11", "3.14"),
     "torch": ("2.11", "2.14"),
     "numpy": ("2.0", "3.0"),
@@ -31,9 +26,7 @@ TESTED = {
 
 
 def setup(seed: int | None = None, device: str | None = None) -> torch.device:
-    """Set seed and style, choose the device, and print one line that says so.
-
-    Warns of versions outside the range that the notebooks were tested with.
+    """Set seed and style, choose the device, print them, and warn of untested versions.
 
     Args:
         seed: for PyTorch and NumPy; the environment's ``SEED``, or 0, where left out.
@@ -49,21 +42,16 @@ def setup(seed: int | None = None, device: str | None = None) -> torch.device:
         f"caufvae_lite {__version__} · Python {platform.python_version()} · "
         f"torch {torch.__version__} · device {chosen} · seed {seed}"
     )
-    installed = {name: metadata.version(name) for name in TESTED if name != "Python"}
-    for line in untested({"Python": platform.python_version()} | installed):
-        warnings.warn(line, stacklevel=2)
+    for name, (first, end) in TESTED.items():
+        version = platform.python_version() if name == "Python" else metadata.version(name)
+        if not _major_minor(first) <= _major_minor(version) < _major_minor(end):
+            warnings.warn(
+                f"{name} {version} is outside the tested range, {first} up to {end}: numbers "
+                "may differ. constraints/ci.txt has versions that work.",
+                stacklevel=2,
+            )
     return chosen
 
 
-def untested(versions: Mapping[str, str]) -> list[str]:
-    """A sentence for each of ``versions`` that lies outside the tested range."""
-
-    def key(version: str) -> list[int]:  # major and minor, to compare
-        return [int(part) for part in re.findall(r"\d+", version)[:2]]
-
-    return [
-        f"{name} {versions[name]} is outside the tested range, {first} up to {end}: "
-        "numbers may differ. constraints/ci.txt has versions that work."
-        for name, (first, end) in TESTED.items()
-        if name in versions and not key(first) <= key(versions[name]) < key(end)
-    ]
+def _major_minor(version: str) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", version)[:2]]

@@ -1,5 +1,8 @@
 """`setup`, `show`, `live` and `explore`."""
 
+import re
+import warnings
+
 import matplotlib
 import pytest
 import torch
@@ -8,9 +11,8 @@ from matplotlib.figure import Figure
 
 import caufvae_lite
 from caufvae_lite import History
-from caufvae_lite.notebook import explore, live, setup, show
-from caufvae_lite.notebook.setup import STYLE, TESTED, untested
-from caufvae_lite.notebook.sliders import corners, small_multiples
+from caufvae_lite.notebook import explore, figures, live, setup, show
+from caufvae_lite.notebook.setup import STYLE, TESTED
 from caufvae_lite.plots import COLOURS
 
 
@@ -18,9 +20,7 @@ from caufvae_lite.plots import COLOURS
 def displayed(monkeypatch):
     """What the helpers display, in order."""
     things = []
-    for module in ("figures", "sliders"):
-        name = f"caufvae_lite.notebook.{module}.display"
-        monkeypatch.setattr(name, lambda x, **_: things.append(x))
+    monkeypatch.setattr(figures, "display", lambda x, **_: things.append(x))
     return things
 
 
@@ -84,13 +84,18 @@ def test_explore_without_sliders_is_still_a_picture(displayed, monkeypatch):
 # ------------------------------------------------------------ versions, style and corners
 
 
-def test_versions_outside_the_tested_range_are_named():
-    inside = {name: first for name, (first, _) in TESTED.items()}
-    assert untested(inside) == []
-    for name, (_, end) in TESTED.items():
-        (line,) = untested({**inside, name: end})
-        assert name in line and end in line
-    assert untested({"torch": "2.9.1+cu128"}) and not untested({"torch": "2.11.0+cu128"})
+@pytest.mark.parametrize("name", TESTED)
+def test_versions_outside_the_tested_range_are_named(monkeypatch, name):
+    versions = {name: first for name, (first, _) in TESTED.items()} | {"torch": "2.11.0+cu128"}
+    monkeypatch.setattr("importlib.metadata.version", lambda name: versions[name])
+    monkeypatch.setattr("platform.python_version", lambda: versions["Python"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        setup()
+    for outside in (TESTED[name][1], "1.999.9+cu128"):
+        versions[name] = outside
+        with pytest.warns(UserWarning, match=f"{name} {re.escape(outside)} is outside"):
+            setup()
 
 
 def test_style_sheet_has_the_colours_of_the_roles():
@@ -101,24 +106,24 @@ def test_style_sheet_has_the_colours_of_the_roles():
     }
 
 
-def test_corners_are_all_combinations_of_ends():
-    found = corners(a=[1, 2, 3], b=[4, 5])
-    assert found == [{"a": a, "b": b} for a in (1, 3) for b in (4, 5)]
-
-
 def test_explore_tries_the_corners_when_asked_to(displayed, monkeypatch):
     monkeypatch.setenv("CAUFVAE_SLIDERS", "0")
 
+    seen = []
+
     def fragile(a, b):
+        seen.append((a, b))
         if (a, b) == (3, 6):
             raise ArithmeticError("only here")
         return draw(a, b)
 
     alt = "Lines with low, middle and high slopes, side by side."
     explore(fragile, alt, a=[1, 2, 3], b=[4, 5, 6])
+    seen.clear()
     monkeypatch.setenv("CAUFVAE_CORNERS", "1")
     with pytest.raises(RuntimeError, match=r"\{'a': 3, 'b': 6\}.*only here"):
         explore(fragile, alt, a=[1, 2, 3], b=[4, 5, 6])
+    assert seen == [(1, 4), (1, 6), (3, 4), (3, 6)]
 
 
 def test_explore_says_what_it_needs(displayed):
@@ -136,8 +141,8 @@ def test_explore_says_what_it_needs(displayed):
 
 def test_wide_figures_are_stacked():
     wide, square = Figure(figsize=(9, 2)), Figure(figsize=(3, 3))
-    tall = small_multiples([("a", wide)] * 3).get_size_inches()
-    flat = small_multiples([("a", square)] * 3).get_size_inches()
+    tall = figures.small_multiples([("a", wide)] * 3).get_size_inches()
+    flat = figures.small_multiples([("a", square)] * 3).get_size_inches()
     assert tall[0] < tall[1] * 2 and flat[0] > flat[1] * 2
 
 
@@ -152,7 +157,9 @@ def test_live_draws_once_and_updates(monkeypatch):
         calls.append(("display", picture))
         return Handle()
 
-    monkeypatch.setattr("caufvae_lite.notebook.figures.display", display)
+    monkeypatch.setattr(figures, "display", display)
+    with pytest.raises(ValueError, match="sentence"):
+        live(alt="losses")
     redraw = live(alt="Four loss terms that fall over the epochs.")
     terms = dict.fromkeys(("reconstruction", "kl", "supervision", "label_likelihood"), 1.0)
     history = History([{**terms, "total": 4.0}], [{**terms, "total": 4.0}], [1.0], 0)

@@ -16,7 +16,7 @@ FIGURES = {
     "mass": lambda: plots.moving_mass(
         GRID, np.exp(-(GRID**2)), 2 * GRID, np.exp(-(GRID**2)) / 2
     ),
-    "one density": lambda: plots.densities({"a": np.ones(441)}, GRID),
+    "one density": lambda: plots.densities({"a": np.ones(441)}, GRID, [(0, 0)]),
     "densities": lambda: plots.densities(
         {"a": np.ones(441), "b": torch.ones(441)}, GRID, [(0, 0)]
     ),
