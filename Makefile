@@ -24,7 +24,7 @@ tour: $(READY)  ## train CauF-VAE and check its interventions against the truth 
 	$(BIN)/python -m caufvae_lite tour --seed $(or $(SEED),0) --device $(DEVICE)
 
 lab: $(READY)  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab --KernelManager.transport_encryption=auto notebooks
 
 test: $(READY)  ## unit tests, then every notebook against its committed outputs (nbval)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
