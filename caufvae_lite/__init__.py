@@ -8,13 +8,13 @@ from caufvae_lite.checkpoints import CheckpointError, load, load_pretrained, sav
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.datasets.celeba import CelebA
 from caufvae_lite.datasets.digits import Digits
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.history import History
 from caufvae_lite.interventions import Decoded, FactorModel
 from caufvae_lite.scaling import Team
 from caufvae_lite.training import fit
-from caufvae_lite.vae import FactorVAE
 from caufvae_lite.worlds import Pendulum, Water, World
 
 training.WORKER = Team  # so `fit` takes all processes that were started, and can be resumed

@@ -5,7 +5,7 @@
     picture ─► encoder ─► h(x) ─► noise ε = map⁻¹(h) ─► factors z = map(ε) ─► decoder ─► picture
                └─────────── abduction ────────┘  └ action, prediction ─┘
 
-What the latent map is, the subclasses say; how a model learns is in `vae.py`.
+What the latent map is, the subclasses say; how a model learns is in `factor_vae.py`.
 """
 
 import torch

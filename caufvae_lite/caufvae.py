@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention
 from caufvae_lite.mechanisms import Mechanism, evaluate
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.vae import FactorVAE
 
 PRIORS = ("scm", "label")
 PRIOR_LOG_SCALE = (-4.0, 1.0)  # bounds of the label prior's log σ_i

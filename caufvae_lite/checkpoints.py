@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.graph import CausalGraph
-from caufvae_lite.vae import FactorVAE
 
 CONTRACT_VERSION = "1.0"
 HEADER = "caufvae_lite"  # under this name our header is in the file's own

@@ -22,10 +22,10 @@ from tqdm.auto import tqdm
 
 from caufvae_lite.answers import inference_batch
 from caufvae_lite.data import FactorDataset, labelled_rows
+from caufvae_lite.factor_vae import TERMS, FactorVAE
 from caufvae_lite.history import History
 from caufvae_lite.networks import choose_device
 from caufvae_lite.randomness import keyed_generator, normal
-from caufvae_lite.vae import TERMS, FactorVAE
 
 HELD_OUT, ORDER, NOISE, VALIDATION = range(1, 5)  # what random draws are keyed by
 BETAS = (0.9, 0.99)

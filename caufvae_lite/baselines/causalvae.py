@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from caufvae_lite.baselines.recipe import LABELS, Recipe, grid, with_and_without_likelihood
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.vae import FactorVAE
 
 
 class LinearSCM(nn.Module):

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from caufvae_lite.baselines import recipe
 from caufvae_lite.baselines.causalvae import LinearSCM
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.flow import families_observed
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.mechanisms import log_density
-from caufvae_lite.vae import FactorVAE
 
 SEGMENTS, EDGE, SMALLEST_SLOPE = 16, 3.0, 0.05
 

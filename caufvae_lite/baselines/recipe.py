@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from caufvae_lite.vae import FactorVAE
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.worlds.base import StructuralWorld
 
 Trials = tuple[dict[str, float], ...]

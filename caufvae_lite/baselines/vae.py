@@ -15,11 +15,11 @@ from torch import Tensor
 from caufvae_lite.answers import inference_batch
 from caufvae_lite.baselines.recipe import Recipe
 from caufvae_lite.data import FactorDataset
+from caufvae_lite.factor_vae import FactorVAE, some_of
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.metrics.disentanglement import assignment
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.vae import FactorVAE, some_of
 
 NO_LABELS: dict[str, Any] = {"label_likelihood": 0.0, "supervision": 0.0}
 REACH = 4.0  # do() pushes no latent beyond this many standard deviations of its prior

@@ -14,11 +14,11 @@ from tqdm.auto import tqdm
 from caufvae_lite import plots
 from caufvae_lite.checkpoints import save
 from caufvae_lite.data import FactorDataset, as_float
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.history import History
 from caufvae_lite.networks import choose_device
 from caufvae_lite.studies import core
 from caufvae_lite.training import fit
-from caufvae_lite.vae import FactorVAE
 from caufvae_lite.worlds import StructuralWorld
 from caufvae_lite.worlds.examination import Score, examine, permuted_values
 

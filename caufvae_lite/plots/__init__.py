@@ -1,249 +1,27 @@
-"""The figures of the lessons: one function each, and one colour for each role."""
+"""Figures: those of the lessons, and scores with their intervals."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import networkx as nx
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
-
-from caufvae_lite.graph import CausalGraph
+from caufvae_lite.plots.lessons import (
+    COLOURS,
+    bars,
+    causal_graph,
+    curves,
+    densities,
+    difference,
+    distributions,
+    graph_and_matrices,
+    matrices,
+    moving_mass,
+    panels_in_a_row,
+    picture_rows,
+    spread,
+    timings,
+    truth_scatter,
+)  # fmt: skip
+from caufvae_lite.plots.scores import choice, clouds, intervals, paths, ranking, scores
 
 __all__ = [
-    "COLOURS", "bars", "causal_graph", "curves", "densities", "difference", "distributions",
-    "graph_and_matrices", "matrices", "moving_mass", "panels_in_a_row", "picture_rows",
-    "spread", "timings", "truth_scatter",
+    "COLOURS", "bars", "causal_graph", "choice", "clouds", "curves", "densities", "difference",
+    "distributions", "graph_and_matrices", "intervals", "matrices", "moving_mass",
+    "panels_in_a_row", "paths", "picture_rows", "ranking", "scores", "spread", "timings",
+    "truth_scatter",
 ]  # fmt: skip
-
-Names = Sequence[str]
-Series = Mapping[str, ArrayLike]  # by its title or label, what is drawn
-
-COLOURS = {  # Okabe and Ito's, which colour-blind readers can tell apart
-    "data": "#000000",
-    "noise": "#E69F00",
-    "factor": "#56B4E9",
-    "posterior": "#0072B2",
-    "prior": "#CC79A7",
-    "intervention": "#D55E00",
-    "truth": "#009E73",
-}
-
-
-def panels_in_a_row(
-    n: int, width: float, height: float, **options: Any
-) -> tuple[Figure, np.ndarray]:
-    """A figure and its ``(n,)`` axes, each so many inches wide and high."""
-    figure = Figure(figsize=(width * n, height), layout="constrained")
-    return figure, figure.subplots(1, n, squeeze=False, **options)[0]
-
-
-def timings(sizes: Sequence[int], seconds: Series, xlabel: str) -> Figure:
-    """Milliseconds against size, both axes logarithmic, a line for each method."""
-    figure, (ax,) = panels_in_a_row(1, 5, 3)
-    colours = ("posterior", "intervention", "prior", "noise", "factor")
-    for (name, times), role in zip(seconds.items(), colours, strict=False):
-        ax.plot(sizes, 1000 * np.asarray(times), "o-", ms=4, color=COLOURS[role], label=name)
-    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel="milliseconds")
-    ax.set_xticks(sizes, [str(s) for s in sizes])
-    ax.minorticks_off()
-    ax.legend(frameon=False)
-    return figure
-
-
-def bars(
-    groups: Series,
-    names: Names,
-    ylabel: str = "",
-    roles: Names = ("data", "truth", "intervention"),
-    limits: tuple[float, float] | None = None,
-) -> Figure:
-    """Numbers by name, groups side by side: ``{group: (d,)}``, a role for each group."""
-    figure, (ax,) = panels_in_a_row(1, 1.1 * len(names) + 1, 2.6)
-    width = 0.84 / len(groups)
-    for k, ((label, values), role) in enumerate(zip(groups.items(), roles, strict=False)):
-        where = np.arange(len(names)) + width * (k - (len(groups) - 1) / 2)
-        ax.bar(where, np.asarray(values), 0.93 * width, color=COLOURS[role], label=label)
-    ax.axhline(0, color="0.7", lw=0.8, zorder=0)
-    ax.set_xticks(range(len(names)), [n.replace("_", "\n") for n in names])
-    ax.set(ylabel=ylabel, ylim=limits)
-    ax.legend(frameon=False, ncols=len(groups))
-    return figure
-
-
-def curves(
-    x: ArrayLike, lines: Series, xlabel: str, ylabel: str, law: ArrayLike | None = None
-) -> Figure:
-    """Lines over one axis, told apart by colour and stroke, over a broad one for ``law``."""
-    figure, (ax,) = panels_in_a_row(1, 6.5, 2.8)
-    if law is not None:
-        ax.plot(x, law, color=COLOURS["truth"], lw=5, alpha=0.5, label="the law")
-    styles = (("noise", ":"), ("prior", "--"), ("posterior", "-"), ("intervention", "-."))
-    for (name, y), (role, stroke) in zip(lines.items(), styles, strict=False):
-        ax.plot(x, y, stroke, lw=2, color=COLOURS[role], label=name)
-    ax.set(xlabel=xlabel, ylabel=ylabel)
-    figure.legend(loc="outside right upper", frameon=False)  # no line runs under it
-    return figure
-
-
-def distributions(samples: Series, xlabel: str) -> Figure:
-    """Histograms over each other: the first two are the world's, the third a model's."""
-    figure, (ax,) = panels_in_a_row(1, 5.5, 2.8)
-    values = {name: np.asarray(x, float) for name, x in samples.items()}
-    low, high = np.quantile(np.concatenate(list(values.values())), (0.001, 0.999))
-    bins = np.linspace(low, high, 50)
-    filled: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.35}
-    styles = (("data", filled), ("truth", filled), ("intervention", {"histtype": "step"}))
-    for (name, x), (role, style) in zip(values.items(), styles, strict=False):
-        ax.hist(x, bins, density=True, color=COLOURS[role], label=name, **style)
-    ax.set(xlabel=xlabel, ylabel="density")
-    ax.legend(frameon=False)
-    return figure
-
-
-def spread(answers: ArrayLike, truth: float, xlabel: str) -> Figure:
-    """Draws of one answer as a histogram, and the truth as a line."""
-    figure, (ax,) = panels_in_a_row(1, 4.5, 2.4)
-    ax.hist(np.asarray(answers), 20, color=COLOURS["posterior"], alpha=0.6, label="answers")
-    ax.axvline(float(truth), color=COLOURS["truth"], lw=2, label="truth")
-    ax.set(xlabel=xlabel, ylabel="draws")
-    ax.legend(frameon=False)
-    return figure
-
-
-def moving_mass(
-    noise: ArrayLike, before: ArrayLike, factor: ArrayLike, after: ArrayLike
-) -> Figure:
-    """How a map moves probability: density of the noise, the map, density of the factor.
-
-    All are ``(k,)``, along one grid of noise. Shades mark ten slabs of equal probability.
-    """
-    e, p, z, q = (np.asarray(a, float) for a in (noise, before, factor, after))
-    mass = np.concatenate([[0], np.cumsum(np.diff(e) * (p[1:] + p[:-1]) / 2)])
-    slab = np.minimum((mass / mass[-1] * 10).astype(int), 9)
-    figure, (left, middle, right) = panels_in_a_row(3, 3, 2.7)
-    top = 1.05 * max(p.max(), q.max())
-    middle.plot(e, z, color=COLOURS["data"])
-    middle.set(xlabel="noise ε", ylabel="factor z", title="z = f(ε)")
-    for ax, x, height, name in ((left, e, p, "noise ε"), (right, z, q, "factor z")):
-        colour = COLOURS[name.split()[0]]
-        ax.plot(x, height, color=colour)
-        ax.set(xlabel=name, ylabel="density", ylim=(0, top), title=f"density of the {name}")
-        for k in range(10):
-            shade = {"color": colour, "alpha": (0.25, 0.6)[k % 2], "lw": 0}
-            ax.fill_between(x, height, where=slab == k, **shade)
-    return figure
-
-
-def densities(panels: Series, axis: ArrayLike, points: ArrayLike) -> Figure:
-    """Densities side by side, each ``(k·k,)`` on the square of ``axis``, and data points."""
-    a = np.asarray(axis, float)
-    ends = (a[0], a[-1])
-    figure, axes = panels_in_a_row(len(panels), 2.4, 2.6)
-    for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        density = np.asarray(values, float).reshape(len(a), len(a)).T
-        ax.imshow(density, origin="lower", extent=(*ends, *ends), cmap="Blues")
-        ax.plot(*np.asarray(points).T, ".", ms=2, color=COLOURS["data"], alpha=0.5)
-        ax.set(title=title, xlim=ends, ylim=ends)
-    return figure
-
-
-def causal_graph(graph: CausalGraph, do: Names = ()) -> Figure:
-    """The graph, causes above effects; an intervention cuts the edges into its node."""
-    figure, (ax,) = panels_in_a_row(1, 5.5, 1.2 + 0.8 * len(graph.generations))
-    _graph_panel(ax, graph, do)
-    return figure
-
-
-def graph_and_matrices(graph: CausalGraph, panels: Series, names: Names) -> Figure:
-    """A graph beside matrices whose rows and columns are its nodes."""
-    figure, (first, *axes) = panels_in_a_row(len(panels) + 1, 2.1, 2.7)
-    _graph_panel(first, graph, node_size=1100)
-    for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        _matrix_panel(ax, values, title, names if ax is axes[0] else (), names)
-    return figure
-
-
-def matrices(panels: Series, rows: Names = (), columns: Names = ()) -> Figure:
-    """Matrices side by side, darker where the absolute value is larger, numbers written in."""
-    figure, axes = panels_in_a_row(len(panels), 2.4, 2.7)
-    for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        _matrix_panel(ax, values, title, rows, columns)
-    return figure
-
-
-def _graph_panel(ax: Axes, graph: CausalGraph, do: Names = (), node_size: int = 2200) -> None:
-    where = {}
-    for depth, generation in enumerate(graph.generations):
-        for k, node in enumerate(generation):
-            where[node] = ((k + 0.5) / len(generation), -depth)
-        if len(generation) == 1:  # zigzag, or an edge would run through a node
-            where[node] = (0.5 + 0.2 * (-1) ** depth, -depth)
-    colours = [COLOURS["intervention"] if n in do else COLOURS["factor"] for n in graph.nodes]
-    kept = [e for e in graph.edges if e[1] not in do]
-    cut = [e for e in graph.edges if e[1] in do]
-    drawn, size = graph.digraph, {"node_size": node_size, "ax": ax}
-    nx.draw_networkx_nodes(drawn, where, graph.nodes, node_color=colours, **size)
-    nx.draw_networkx_edges(drawn, where, kept, **size)
-    nx.draw_networkx_edges(drawn, where, cut, style="dotted", edge_color="0.7", **size)
-    names = {n: n.replace("_", "\n") for n in graph.nodes}
-    nx.draw_networkx_labels(drawn, where, names, font_size=8, ax=ax)
-    ax.margins(0.25)
-    ax.axis("off")
-
-
-def _matrix_panel(ax: Axes, values: ArrayLike, title: str, rows: Names, columns: Names) -> None:
-    """One matrix with its entries written in; exact zeros stay white and empty."""
-    matrix = np.asarray(values, float)
-    size = np.abs(matrix)
-    ax.imshow(size, cmap="Blues", vmin=0, vmax=1.8 * (size.max() or 1.0))
-    whole = bool(np.all(matrix == np.round(matrix)))
-    for i, j in np.argwhere(size > 0):
-        text = f"{matrix[i, j]:.0f}" if whole else f"{matrix[i, j]:.2f}".replace("0.", ".")
-        ax.text(j, i, text, ha="center", va="center", fontsize=7)
-    ax.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
-    ax.set_yticks(range(len(rows)), rows)
-    ax.spines[:].set_visible(True)
-    ax.set_title(title)
-
-
-def picture_rows(rows: Series, columns: Names = ()) -> Figure:
-    """Strips of pictures: ``{row title: (k, c, h, w) images in [0, 1]}``."""
-    strips = {title: np.asarray(images, float) for title, images in rows.items()}
-    k = max(len(strip) for strip in strips.values())
-    figure = Figure(figsize=(1.15 * k + 1.4, 1.2 * len(strips) + 0.3), layout="constrained")
-    axes = figure.subplots(len(strips), k, squeeze=False)
-    for line, (title, strip) in zip(axes, strips.items(), strict=True):
-        for ax in line:
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_color("0.8")
-        for ax, image in zip(line, strip, strict=False):
-            ax.imshow(image.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=1)
-        line[0].set_ylabel(title, rotation=0, ha="right", va="center")
-    for ax, name in zip(axes[0], columns, strict=False):
-        ax.set_title(name, fontsize=9)
-    return figure
-
-
-def difference(image: ArrayLike, truth: ArrayLike) -> np.ndarray:
-    """Where two pictures differ, dark on white: 1 − mean |difference| over channels."""
-    gap = np.abs(np.asarray(image, float) - np.asarray(truth, float)).mean(-3, keepdims=True)
-    return np.repeat(1 - gap, 3, axis=-3)
-
-
-def truth_scatter(
-    truth: ArrayLike, found: ArrayLike, names: Names, units: Mapping[str, str]
-) -> Figure:
-    """For each factor a panel: the truth across, what was found up, the diagonal in green."""
-    t, f = np.asarray(truth), np.asarray(found)
-    figure, axes = panels_in_a_row(len(names), 2.5, 2.6)
-    for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
-        ax.plot(t[:, i], f[:, i], ".", ms=2, color=COLOURS["factor"], rasterized=True)
-        ends = [t[:, i].min(), t[:, i].max()]
-        ax.plot(ends, ends, color=COLOURS["truth"], lw=1)
-        ax.set(title=name, xlabel=f"true ({units[name]})")
-    axes[0].set_ylabel("found")
-    return figure

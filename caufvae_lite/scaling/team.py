@@ -24,12 +24,12 @@ from tqdm.auto import tqdm
 
 from caufvae_lite.answers import inference_batch
 from caufvae_lite.checkpoints import write_tensors
+from caufvae_lite.factor_vae import TERMS, FactorVAE, Terms
 from caufvae_lite.history import History
 from caufvae_lite.randomness import keyed_generator, normal
 from caufvae_lite.scaling import resume as resuming
 from caufvae_lite.scaling.processes import join
 from caufvae_lite.training import VALIDATION, Run, Worker
-from caufvae_lite.vae import TERMS, FactorVAE, Terms
 
 PRECISIONS = ("no", "bf16", "auto")
 

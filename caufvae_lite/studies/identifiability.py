@@ -21,13 +21,13 @@ from torch import Tensor, nn
 
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import FactorDataset
+from caufvae_lite.factor_vae import Terms
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.history import History
 from caufvae_lite.metrics import drift, r2
 from caufvae_lite.studies import core
 from caufvae_lite.studies.base import Key, Study, seed_by_seed
 from caufvae_lite.training import fit
-from caufvae_lite.vae import Terms
 from caufvae_lite.worlds import Pendulum
 from caufvae_lite.worlds.examination import Examination, Score, alignment
 from caufvae_lite.worlds.pendulum import BOTTOM, TOP

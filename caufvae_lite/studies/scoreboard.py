@@ -17,11 +17,11 @@ from caufvae_lite.baselines import recipe as recipes
 from caufvae_lite.baselines.recipe import Recipe
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import FactorDataset
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.metrics import dci, information, mcc
 from caufvae_lite.studies import core
 from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.training import fit
-from caufvae_lite.vae import FactorVAE
 from caufvae_lite.worlds import StructuralWorld
 from caufvae_lite.worlds.examination import Score, examine
 

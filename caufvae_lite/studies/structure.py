@@ -20,7 +20,7 @@ from caufvae_lite.data import labelled_rows
 from caufvae_lite.discovery.random_scm import RandomSCM
 from caufvae_lite.discovery.rivals import cam, pc
 from caufvae_lite.graph import CausalGraph
-from caufvae_lite.metrics.structure import edge_scores, shd
+from caufvae_lite.metrics.graphs import edge_scores, shd
 from caufvae_lite.randomness import keyed_generator
 from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.studies.core import CORE_SUPERVISION, PENDULUM_NOISE

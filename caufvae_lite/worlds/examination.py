@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from caufvae_lite.data import FactorDataset, as_float
+from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.interventions import Decoded
 from caufvae_lite.metrics import composition, drift, noise_kept_ratio, psnr, r2
 from caufvae_lite.randomness import keyed_generator
-from caufvae_lite.vae import FactorVAE
 from caufvae_lite.worlds.base import StructuralWorld
 
 __all__ = ["Examination", "Score", "alignment", "compositions", "examine", "permuted_values"]

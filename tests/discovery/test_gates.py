@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from caufvae_lite import CausalGraph
-from caufvae_lite.discovery import complete, find_graph, gates, held_out, order_scores, search
+from caufvae_lite.discovery import choice, complete, find_graph, gates, held_out, order_scores
+from caufvae_lite.discovery.choice import choose_graph
 from caufvae_lite.discovery.gates import gated_flow, learn_gates
 from caufvae_lite.discovery.held_out import HIDDEN, LOG_SCALE, folds, held_out_log_prob
-from caufvae_lite.discovery.search import choose_graph
 
 any_graph = st.from_type(CausalGraph)
 plain = {"hidden": (HIDDEN, HIDDEN), "log_scale": LOG_SCALE}
@@ -132,7 +132,7 @@ def test_an_edge_is_kept_if_it_gains_more_than_the_test_allows_for_luck(
     by_fold = torch.tensor([-2.0, -1.0, 0.0, 1.0, 2.0]) / math.sqrt(2.5)  # deviation 1
     gain = (by_fold + gap * math.sqrt(1 / 5 + 1 / 4))[folds(50, seed=0)]
     scores = torch.stack([torch.zeros(50), gain])
-    monkeypatch.setattr(search, "held_out_log_prob", lambda *_, **__: scores)
+    monkeypatch.setattr(choice, "held_out_log_prob", lambda *_, **__: scores)
     graph = CausalGraph(["a", "b"], [("a", "b")])
     found = choose_graph(torch.randn(50, 2), graph, torch.ones(2, 2))
     assert found.graph.edges == edges
@@ -144,7 +144,7 @@ def test_the_error_of_a_gap_is_nadeaus_and_bengios():
     scores, fold = torch.randn(3, 50, generator=generator), folds(50, seed=2)
     scores[0] += 1
     scores[:, 7] = torch.nan  # a row that nobody may use
-    means, error = search._means_and_errors(scores, fold)
+    means, error = choice._means_and_errors(scores, fold)
     rows = [r for r in range(50) if r != 7]
     assert means[1] == pytest.approx(scores[1, rows].mean().item(), abs=1e-6)
     for k in (1, 2):

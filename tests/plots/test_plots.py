@@ -6,7 +6,6 @@ import torch
 from matplotlib.figure import Figure
 
 from caufvae_lite import CausalGraph, plots
-from caufvae_lite.studies import charts
 
 GRID = np.linspace(-2, 2, 21)
 LONE = CausalGraph(["alone"])
@@ -31,28 +30,28 @@ FIGURES = {
     "timings": lambda: plots.timings([1, 10], {"a": [1e-3, 2e-3], "b": [1e-3, np.nan]}, "d"),
     "distributions": lambda: plots.distributions({k: GRID for k in "abc"}, "x"),
     "bars": lambda: plots.bars({"a": [1.0], "b": [-1.0]}, ["x_y"], limits=(-2, 2)),
-    "clouds": lambda: charts.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
+    "clouds": lambda: plots.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
     "spread": lambda: plots.spread(torch.zeros(5), 1.0, "x"),
     "curves": lambda: plots.curves(GRID, {"a": GRID, "b": GRID**2}, "x", "y"),
-    "scores": lambda: charts.scores({"m": {"a": (0.5, 0.1), "b": (np.nan, np.nan)}}),
-    "low scores": lambda: charts.scores({"m": {"a": (-5.0, 0.1)}}, floors={"a": -1}),
+    "scores": lambda: plots.scores({"m": {"a": (0.5, 0.1), "b": (np.nan, np.nan)}}),
+    "low scores": lambda: plots.scores({"m": {"a": (-5.0, 0.1)}}, floors={"a": -1}),
     "mechanism": lambda: plots.curves(GRID, {k: GRID for k in "abcd"}, "x", "y", law=GRID),
     "pictures": lambda: plots.picture_rows({"r": np.zeros((2, 3, 8, 8))}, ["one", "two"]),
-    "intervals": lambda: charts.intervals(
+    "intervals": lambda: plots.intervals(
         {"p": {"r": {"a": (0.5, 0.1), "b": (0.4, float("nan"))}}, "q": {"s": {"a": (0, 1)}}}
     ),
-    "intervals beyond limits": lambda: charts.intervals(
+    "intervals beyond limits": lambda: plots.intervals(
         {"p": {"low": {"a": (-5.0, 1.0)}, "high": {"a": (5.0, 1.0)}}}, limits={"p": (0, 1)}
     ),
-    "paths": lambda: charts.paths(
+    "paths": lambda: plots.paths(
         np.exp(GRID), {"a_b": {"c": GRID, "d": GRID**2}}, {"a_b": ("c",)}
     ),
-    "choice": lambda: charts.choice(
+    "choice": lambda: plots.choice(
         {"a_b": [((), -1.0, 0.5, 3.0), (("c_d",), -0.5, 0.0, 0.0)], "e": [((), 0.0, 0.0, 0.0)]},
         {"a_b": 1, "e": 0},
         critical=2.1,
     ),
-    "ranking": lambda: charts.ranking([0, -1.0, -2.0], [False, True, False], "y"),
+    "ranking": lambda: plots.ranking([0, -1.0, -2.0], [False, True, False], "y"),
     "grey pictures": lambda: plots.picture_rows({"r": np.zeros((1, 1, 8, 8))}),
 }
 
@@ -78,7 +77,7 @@ def test_slabs_of_moving_mass_hold_equal_shares():
 
 
 def test_a_mean_below_the_floor_is_written_out():
-    figure = charts.scores({"m": {"a": (-5.2, 0.1)}}, floors={"a": -1})
+    figure = plots.scores({"m": {"a": (-5.2, 0.1)}}, floors={"a": -1})
     assert [t.get_text() for t in figure.axes[0].texts] == ["-5.2"]
 
 

@@ -17,14 +17,23 @@ import pytest
 import scale_job
 import torch
 
-from caufvae_lite import CauFVAE, FactorDataset, Pendulum, answers, fit, load, training, vae
+from caufvae_lite import (
+    CauFVAE,
+    FactorDataset,
+    Pendulum,
+    answers,
+    factor_vae,
+    fit,
+    load,
+    training,
+)
 from caufvae_lite import data as data_module
 from caufvae_lite.baselines import VAE
 from caufvae_lite.checkpoints import read_tensors
 from caufvae_lite.commands import train as command
+from caufvae_lite.factor_vae import TERMS
 from caufvae_lite.scaling import Team, TrainingStopped, resume, team
 from caufvae_lite.studies.scoreboard import RECIPES
-from caufvae_lite.vae import TERMS
 
 HELPERS = Path(scale_job.__file__).parent
 SHAPE = (3, 16, 16)
@@ -489,7 +498,7 @@ def test_the_end_of_training_looks_at_a_bounded_number_of_rows(small_data, monke
         model.adopt_units(data)
         before = copy.deepcopy(model)
         with monkeypatch.context() as patch:
-            patch.setattr(vae, "MATCHING_ROWS", 16)
+            patch.setattr(factor_vae, "MATCHING_ROWS", 16)
             model.conclude(data)
         expected = copy.deepcopy(before)
         expected.conclude(some)

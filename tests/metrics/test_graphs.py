@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
 from caufvae_lite import CausalGraph
-from caufvae_lite.metrics.structure import edge_scores, shd
+from caufvae_lite.metrics.graphs import edge_scores, shd
 
 CHAIN = CausalGraph([*"abc"], [("a", "b"), ("b", "c")])
 

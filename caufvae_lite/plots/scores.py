@@ -7,9 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from caufvae_lite.plots import COLOURS, panels_in_a_row
-
-__all__ = ["choice", "clouds", "intervals", "paths", "ranking", "scores"]
+from caufvae_lite.plots.lessons import COLOURS, panels_in_a_row
 
 LOOKS = (("posterior", "o"), ("intervention", "s"), ("truth", "^"), ("prior", "D"))
 
