@@ -4,9 +4,10 @@ DEVICE ?= auto
 # With constraints (the default) you get the versions that CI runs; CONSTRAINTS= for the newest.
 CONSTRAINTS ?= constraints/ci.txt
 
-# A thread that waits for its sibling should sleep and not spin: beside another job on the same
-# two cores, spinning made a training step eight times slower.
-export OMP_WAIT_POLICY ?= PASSIVE
+# How long a thread that waits for its sibling spins before it sleeps. It should be a while (going
+# to sleep at once makes a training step a quarter slower) and not for ever (beside another job on
+# the same two cores, a step then takes twice as long).
+export GOMP_SPINCOUNT ?= 100000
 
 BIN := .venv/bin
 READY := .venv/.ready
