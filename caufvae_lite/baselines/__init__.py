@@ -4,16 +4,27 @@ A file holds the model's class and its `RECIPES`, by which the scoreboard trains
 model is a new file, and a name in the lists below.
 """
 
-from caufvae_lite.baselines import beta_vae, carefl, causalvae, dear, icmvae, ivae, vae
+from caufvae_lite.baselines import (
+    beta_vae,
+    carefl,
+    causalvae,
+    controls,
+    dear,
+    icmvae,
+    ivae,
+    vae,
+)
 from caufvae_lite.baselines.beta_vae import BetaVAE
 from caufvae_lite.baselines.carefl import CareflVAE
 from caufvae_lite.baselines.causalvae import CausalVAE
+from caufvae_lite.baselines.controls import TwoStages
 from caufvae_lite.baselines.dear import DearPriorVAE
 from caufvae_lite.baselines.icmvae import ICMVAE
 from caufvae_lite.baselines.ivae import IVAE
 from caufvae_lite.baselines.vae import VAE
 
 __all__ = ["ICMVAE", "IVAE", "VAE", "BetaVAE", "CareflVAE", "CausalVAE", "DearPriorVAE"]
+__all__ += ["TwoStages"]
 
 RECIPES = vae.RECIPES | beta_vae.RECIPES | ivae.RECIPES | causalvae.RECIPES
-RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES
+RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES | controls.RECIPES

@@ -16,12 +16,13 @@ from caufvae_lite.baselines import (
     CareflVAE,
     CausalVAE,
     DearPriorVAE,
+    TwoStages,
 )
 from caufvae_lite.baselines.dear import PiecewiseLinear
 
 SHAPE = (3, 16, 16)
-ALL = (VAE, BetaVAE, IVAE, CausalVAE, DearPriorVAE, ICMVAE, CareflVAE)
-WITH_DENSITY = (CausalVAE, DearPriorVAE, ICMVAE, CareflVAE)
+ALL = (VAE, BetaVAE, IVAE, CausalVAE, DearPriorVAE, ICMVAE, CareflVAE, TwoStages)
+WITH_DENSITY = (CausalVAE, DearPriorVAE, ICMVAE, CareflVAE, TwoStages)
 every = pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
 with_density = pytest.mark.parametrize("kind", WITH_DENSITY, ids=lambda k: k.__name__)
 
@@ -371,3 +372,14 @@ def test_carefl_has_every_edge_that_the_order_allows(diamond):
 def test_an_impossible_beta_is_refused(diamond, beta):
     with pytest.raises(ValueError, match="beta"):
         BetaVAE(diamond, SHAPE, beta=beta)
+
+
+def test_in_two_stages_the_picture_teaches_the_decoder_and_nobody_else(diamond, pictures):
+    model = built(TwoStages, diamond, kl_weight=0.0, extra_dims=1).train()
+    scenes, labels = pictures(6), labels_for(model, 6)
+    draws = torch.randn(6, 5, generator=seeded(), dtype=torch.float64)
+    model.row_terms(scenes, labels, draws)["reconstruction"].sum().backward()
+    taught = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert taught == {"decoder"}
+    other = model.row_terms(scenes, labels, -draws)["reconstruction"]
+    assert torch.equal(other, model.row_terms(scenes, labels, draws)["reconstruction"])
