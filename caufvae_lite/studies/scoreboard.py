@@ -99,12 +99,13 @@ def data_of(name: str) -> tuple[StructuralWorld, FactorDataset, FactorDataset]:
 def fit_recipe(
     recipe: Recipe, world: StructuralWorld, rows: FactorDataset, seed: int,
     extra_dims: int = 0, device="cpu", progress: bool = False, epochs: int | None = None,
+    label_fraction: float = 1.0,
 ) -> FactorVAE:  # fmt: skip
-    """One model of the scoreboard, trained within its budget."""
+    """One model of the scoreboard, trained within its budget; without labels it gets a few."""
     model = recipe.build(world, seed, extra_dims)
     fit(
         model, rows, epochs=epochs or EPOCHS, batch_size=BATCH, lr=LEARNING_RATE, seed=seed,
-        label_fraction=1.0 if recipe.supervised else LABELLED / len(rows),
+        label_fraction=label_fraction if recipe.supervised else LABELLED / len(rows),
         device=device, progress=progress,
     )  # fmt: skip
     return model
