@@ -8,7 +8,6 @@ from caufvae_lite.baselines import (
     beta_vae,
     carefl,
     causalvae,
-    controls,
     dear,
     icmvae,
     ivae,
@@ -27,4 +26,4 @@ __all__ = ["ICMVAE", "IVAE", "VAE", "BetaVAE", "CareflVAE", "CausalVAE", "DearPr
 __all__ += ["TwoStages"]
 
 RECIPES = vae.RECIPES | beta_vae.RECIPES | ivae.RECIPES | causalvae.RECIPES
-RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES | controls.RECIPES
+RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES

@@ -30,10 +30,9 @@ class TwoStages(CauFVAE):
         return super().draw(latents.detach(), extra.detach())
 
 
-_OPTIONS = {
-    **recipe.LABELS, "label_likelihood": recipe.SCOREBOARD_LIKELIHOOD, "kl_weight": 0.0
-}  # fmt: skip
+_NO_KL = {**recipe.LABELS, "label_likelihood": 5.0, "kl_weight": 0.0}
+_APART = {"supervision": 60.0, "label_likelihood": 20.0, "kl_weight": 0.0}
 RECIPES = {
-    "control: no KL": recipe.Recipe(CauFVAE, _OPTIONS, recipe.LIKELIHOOD_TRIALS),
-    "control: two stages": recipe.Recipe(TwoStages, _OPTIONS, recipe.LIKELIHOOD_TRIALS),
+    "control: no KL": recipe.Recipe(CauFVAE, _NO_KL, recipe.LIKELIHOOD_TRIALS),
+    "control: two stages": recipe.Recipe(TwoStages, _APART, recipe.LIKELIHOOD_TRIALS),
 }

@@ -11,7 +11,7 @@ from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.worlds.base import StructuralWorld
 
 Trials = tuple[dict[str, float], ...]
-LABELS = {"supervision": 180.0}  # of every model that has labels: all preferred it
+LABELS = {"supervision": 180.0}  # every model that the pictures teach preferred it
 SCOREBOARD_LIKELIHOOD = 5.0
 
 

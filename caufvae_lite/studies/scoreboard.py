@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from caufvae_lite import baselines
+from caufvae_lite.baselines import controls
 from caufvae_lite.baselines import recipe as recipes
 from caufvae_lite.baselines.recipe import Recipe
 from caufvae_lite.caufvae import CauFVAE
@@ -26,6 +27,7 @@ from caufvae_lite.worlds import StructuralWorld
 from caufvae_lite.worlds.examination import Score, examine
 
 __all__ = ["MAIN", "RECIPES", "STUDY", "TRUTH", "data_of", "fit_recipe", "scores_of"]
+__all__ += ["with_controls"]
 
 IMAGE_SIZE = 32
 EPOCHS, BATCH, LEARNING_RATE = 6, 64, 8e-3
@@ -41,6 +43,11 @@ for _name, _prior in (("CauF-VAE, label prior", "label"), ("CauF-VAE, SCM prior"
     RECIPES |= recipes.with_and_without_likelihood(_name, _recipe)
 
 
+def with_controls() -> dict[str, Recipe]:
+    """The recipes of the models that are compared, and of the two controls."""
+    return RECIPES | controls.RECIPES
+
+
 @dataclass(frozen=True)
 class Entry:
     """A world of the scoreboard."""
@@ -54,7 +61,7 @@ class Entry:
         """The models that are compared in this world."""
         return [
             name
-            for name, recipe in RECIPES.items()
+            for name, recipe in with_controls().items()
             if self.every or not recipe.completed or (self.ours and recipe.model is CauFVAE)
         ]
 
@@ -82,7 +89,7 @@ def configuration(key: Key) -> dict[str, Any]:
     common = {"world": world, "seed": seed, "noise": core.PENDULUM_NOISE, "rows": TREE_ROWS}
     if model == TRUTH:
         return {**common, "model": TRUTH}
-    recipe = RECIPES[model]
+    recipe = with_controls()[model]
     return {
         **common,
         "model": recipe.model.__name__, "options": recipe.options,
@@ -99,13 +106,12 @@ def data_of(name: str) -> tuple[StructuralWorld, FactorDataset, FactorDataset]:
 def fit_recipe(
     recipe: Recipe, world: StructuralWorld, rows: FactorDataset, seed: int,
     extra_dims: int = 0, device="cpu", progress: bool = False, epochs: int | None = None,
-    label_fraction: float = 1.0,
 ) -> FactorVAE:  # fmt: skip
-    """One model of the scoreboard, trained within its budget; without labels it gets a few."""
+    """One model of the scoreboard, trained within its budget."""
     model = recipe.build(world, seed, extra_dims)
     fit(
         model, rows, epochs=epochs or EPOCHS, batch_size=BATCH, lr=LEARNING_RATE, seed=seed,
-        label_fraction=label_fraction if recipe.supervised else LABELLED / len(rows),
+        label_fraction=1.0 if recipe.supervised else LABELLED / len(rows),
         device=device, progress=progress,
     )  # fmt: skip
     return model
@@ -116,7 +122,7 @@ def compute(key: Key) -> list[Score]:
     world, rows, test = data_of(world_name)
     if name == TRUTH:
         return disentanglement(test, test.factors, seed)
-    return scores_of(fit_recipe(RECIPES[name], world, rows, seed), world, test, seed)
+    return scores_of(fit_recipe(with_controls()[name], world, rows, seed), world, test, seed)
 
 
 def scores_of(

@@ -36,7 +36,7 @@ def trials() -> dict[str, Recipe]:
     """Every trial's name, and its model's recipe with the trial's weights."""
     return {
         name_of(model, trial): replace(recipe, options={**recipe.options, **trial})
-        for model, recipe in scoreboard.RECIPES.items()
+        for model, recipe in scoreboard.with_controls().items()
         for trial in recipe.trials
     }
 

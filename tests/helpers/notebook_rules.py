@@ -130,7 +130,7 @@ def card(book, name, slug, install):
 
 
 def length(book, name, slug, install):
-    """Cells that fit in a head: 25 lines of 88 columns, 40 for a class, 150 words."""
+    """Cells that fit in a head: 25 lines of 88 columns, 40 for a class, 200 words."""
     for cell in code(book):
         lines = cell.source.splitlines()
         most = 40 if defines(cell, ast.ClassDef) else 25
@@ -141,8 +141,8 @@ def length(book, name, slug, install):
     for cell in prose(book):
         for part in re.split(r"<details>", cell.source):
             text = re.sub(r"\$\$.*?\$\$|</?\w+>|[|*`$\\-]", " ", part, flags=re.DOTALL)
-            if cell.id != "title" and len(text.split()) > 150:
-                yield f"{cell.id}: {len(text.split())} words, more than 150"
+            if cell.id != "title" and len(text.split()) > 200:
+                yield f"{cell.id}: {len(text.split())} words, more than 200"
 
 
 def one_thing(book, name, slug, install):

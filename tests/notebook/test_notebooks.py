@@ -119,7 +119,7 @@ BREAKAGES = [
     ("length", source("setup", "\n".join(["x = 1"] * 26))),
     ("length", source("setup", "class A:\n" + "\n".join(["    x = 1"] * 40))),
     ("length", source("setup", "x = " + "1" * 90)),
-    ("length", source("recap", "## Recap\n" + "word " * 160)),
+    ("length", source("recap", "## Recap\n" + "word " * 210)),
     ("one_thing", source("check", MARK + "print('ok: no')")),
     ("one_thing", source("check", "print('never compared')")),
     ("one_thing", lambda c: c["check"].outputs[0].update(text="fine\n")),

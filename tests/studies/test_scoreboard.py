@@ -7,13 +7,13 @@ from caufvae_lite.baselines.recipe import SCOREBOARD_LIKELIHOOD
 from caufvae_lite.data import labelled_rows
 from caufvae_lite.studies import core, results, scoreboard, search
 
-every = pytest.mark.parametrize("name", scoreboard.RECIPES)
+every = pytest.mark.parametrize("name", scoreboard.with_controls())
 
 
 @every
 def test_models_of_one_seed_start_from_the_same_networks(name, small_world):
     shared = ("encoder.head", "decoder.convolutions")
-    ours = scoreboard.RECIPES[name].build(small_world, seed=3)
+    ours = scoreboard.with_controls()[name].build(small_world, seed=3)
     main = scoreboard.RECIPES[scoreboard.MAIN].build(small_world, seed=3)
     for part in shared:
         theirs = main.get_submodule(part).state_dict()
@@ -25,14 +25,14 @@ def test_models_of_one_seed_start_from_the_same_networks(name, small_world):
 def test_no_model_gets_more_than_its_share(name, monkeypatch, small_world, small_data):
     seen = {}
     monkeypatch.setattr(scoreboard, "fit", lambda model, rows, **options: seen.update(options))
-    scoreboard.fit_recipe(scoreboard.RECIPES[name], small_world, small_data, seed=0)
+    scoreboard.fit_recipe(scoreboard.with_controls()[name], small_world, small_data, seed=0)
     budget = {
         "epochs": scoreboard.EPOCHS,
         "batch_size": scoreboard.BATCH,
         "lr": scoreboard.LEARNING_RATE,
     }
     assert budget.items() <= seen.items()
-    supervised = scoreboard.RECIPES[name].supervised
+    supervised = scoreboard.with_controls()[name].supervised
     assert seen["label_fraction"] == (
         1.0 if supervised else scoreboard.LABELLED / len(small_data)
     )
@@ -57,14 +57,14 @@ def test_every_model_with_a_density_is_there_with_and_without_the_likelihood():
 def test_recipes_are_the_best_of_the_stored_search():
     rows = results.read_results(search.STUDY.path)
     scores = rows[rows["measure"] == "score"].set_index("model")["value"]
-    for model, recipe in scoreboard.RECIPES.items():
+    for model, recipe in scoreboard.with_controls().items():
         if recipe.trials:
             best = max(recipe.trials, key=lambda t: scores[search.name_of(model, t)])
             assert best.items() <= recipe.options.items(), (model, best, recipe.options)
 
 
 def test_everyone_was_searched_and_nobody_on_a_seed_of_the_board():
-    trials = {name: len(recipe.trials) for name, recipe in scoreboard.RECIPES.items()}
+    trials = {name: len(recipe.trials) for name, recipe in scoreboard.with_controls().items()}
     assert [name for name, n in trials.items() if n == 0] == ["VAE"]  # it has no weights
     assert max(trials.values()) <= 7
     assert search.SEED not in {
@@ -124,6 +124,6 @@ def test_an_expensive_world_leaves_out_what_another_recipe_completes():
         set(scoreboard.WORLDS[w].models())
         for w in ("pendulum-32", "water-32", "pendulum-block-32")
     )
-    assert every == set(scoreboard.RECIPES)
+    assert every == set(scoreboard.with_controls())
     assert every - corner == {n for n in every if f"{n} + likelihood" in every}
     assert water - corner == {"CauF-VAE, label prior", "CauF-VAE, SCM prior"}
