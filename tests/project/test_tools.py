@@ -85,6 +85,13 @@ def test_run_keeps_warnings_and_passes_the_shell_by(tool, root, monkeypatch):
     assert seen[1][0] == "stderr" and "mend me" in seen[1][1]
 
 
+@pytest.mark.parametrize("how", ["run", "check"])
+def test_no_kernel_warns_of_unencrypted_talk(tool, root, tmp_path, capfd, how):
+    status = tool.run([], root) if how == "run" else tool.check([], 1, tmp_path / "out", root)
+    assert status == 0
+    assert "encryption" not in capfd.readouterr().err
+
+
 def test_without_bars(tool):
     bars = "\r  0%|          | 0/2 [00:00<?, ?it/s]\r100%|████| 2/2 [00:00<00:00, 9.1it/s]\n"
     assert tool.without_bars(bars + "UserWarning: 50% off\n") == "UserWarning: 50% off\n"

@@ -531,6 +531,16 @@ def test_the_command_trains_saves_and_resumes(tiny, tmp_path, capsys, small_data
     assert same_state(load(out), expected)
 
 
+def test_the_first_ctrl_c_asks_and_the_second_interrupts():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), command._signals() as asked:
+        assert not asked()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert asked()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_signal_writes_the_checkpoint_and_says_how_to_go_on(
     tiny, tmp_path, capsys, monkeypatch
 ):
