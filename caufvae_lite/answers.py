@@ -10,7 +10,7 @@ What the latent map is, the subclasses say; how a model learns is in `factor_vae
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, MultivariateNormal, Normal
 
 from caufvae_lite.data import as_float
 from caufvae_lite.graph import CausalGraph
@@ -18,7 +18,9 @@ from caufvae_lite.interventions import Decoded, Intervention, columns
 from caufvae_lite.networks import Decoder, Encoder, ImageShape, check_image_shape
 from caufvae_lite.randomness import Seed, generator_from, normal
 
+COVARIANCES = ("diagonal", "full")
 LOG_STD = (-7.0, 1.0)  # bounds of the posterior's log standard deviation
+Posterior = Independent | MultivariateNormal  # over noise, a vector for each picture
 INFERENCE_BATCH = 512  # pictures of 64 × 64 that are answered about at a time
 
 
@@ -30,14 +32,24 @@ class Answers(nn.Module):
     binary: Tensor  # (d,) booleans; a binary factor's latent is a logit
     binary_latents: Tensor  # (2, d), the latents that stand for 0 and for 1
 
-    def __init__(self, graph: CausalGraph, image_shape: ImageShape, extra_dims: int):
+    def __init__(
+        self,
+        graph: CausalGraph,
+        image_shape: ImageShape,
+        extra_dims: int,
+        covariance: str = "diagonal",
+    ):
         super().__init__()
+        if covariance not in COVARIANCES:
+            raise ValueError(f"covariance must be one of {COVARIANCES}, got {covariance!r}.")
+        self.covariance = covariance
         self.graph = graph
         self.image_shape = check_image_shape(image_shape)
         self.extra_dims = int(extra_dims)
         d = len(graph)
         self.latent_dims = d + self.extra_dims
-        self.encoder = Encoder(self.image_shape, 2 * self.latent_dims)
+        pairs = d * (d - 1) // 2 if covariance == "full" else 0
+        self.encoder = Encoder(self.image_shape, 2 * self.latent_dims + pairs)
         self.decoder = Decoder(self.image_shape, self.latent_dims)
         self.register_buffer("mean", torch.zeros(d))
         self.register_buffer("std", torch.ones(d))
@@ -63,27 +75,42 @@ class Answers(nn.Module):
         return normal(n, len(self.graph), seed=generator, like=self.mean)
 
     def proposal(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """h(x) and the raw spread of its noise, each ``(n, latent_dims)``."""
-        mean, raw = self.encoder(images).chunk(2, -1)
+        """h(x) ``(n, latent_dims)`` and the raw spread of its noise, see `posterior`.
+
+        The spread's columns are one for each latent, then one for each pair of factors if the
+        covariance is full.
+        """
+        mean, raw = self.encoder(images).tensor_split([self.latent_dims], -1)
         return mean, raw
 
     def draw(self, latents: Tensor, extra: Tensor) -> Tensor:
         """Logits ``(n, c, h, w)`` of the picture of standardised ``(n, d)`` and extra dims."""
         return self.decoder(torch.cat([latents, extra], 1))
 
-    def posterior(self, images: Tensor) -> Normal:
-        """q(ε | x) for `prepared` images: N(map⁻¹(h(x)), σ²(x)), each noise by itself."""
+    def posterior(self, images: Tensor) -> Posterior:
+        """q(ε | x) for `prepared` images, Gaussian around map⁻¹(h(x)).
+
+        With a diagonal covariance it is N(m, diag σ²), each noise by itself. With a full one it
+        is N(m, L Lᵀ), where L = (I + S) diag(σ) and S is strictly lower triangular.
+        """
         proposal, raw = self.proposal(images)
         d = len(self.graph)
         mean = torch.cat([self.abduct(proposal[:, :d]), proposal[:, d:]], -1)
+        raw, below = raw.tensor_split([self.latent_dims], -1)
         low, high = LOG_STD
-        return Normal(mean, torch.exp(low + (high - low) * torch.sigmoid(raw)))
+        std = torch.exp(low + (high - low) * torch.sigmoid(raw))
+        if self.covariance == "diagonal":
+            return Independent(Normal(mean, std), 1)
+        tril = torch.diag_embed(torch.ones_like(std))
+        i, j = torch.tril_indices(d, d, -1, device=std.device)
+        tril[:, i, j] = below
+        return MultivariateNormal(mean, scale_tril=tril * std[:, None], validate_args=False)
 
     # --------------------------------------------------------------- the questions
 
-    def encode(self, images: Tensor) -> Independent:
-        """q(ε | x): a diagonal Gaussian over ``(n, d + extra_dims)`` noise."""
-        return Independent(self.posterior(self.prepared(images)), 1)
+    def encode(self, images: Tensor) -> Posterior:
+        """q(ε | x): a Gaussian over ``(n, d + extra_dims)`` noise."""
+        return self.posterior(self.prepared(images))
 
     @torch.no_grad()
     def factors(self, images: Tensor, samples: int | None = None, seed: Seed = None) -> Tensor:
@@ -174,7 +201,7 @@ class Answers(nn.Module):
             q = self.posterior(self.prepared(part))
             shape, like = q.mean.shape, q.mean
             draws = [normal(*shape, seed=generator, like=like) for _ in range(samples or 0)]
-            found.append(torch.stack([q.mean + q.stddev * draw for draw in draws] or [q.mean]))
+            found.append(torch.stack([drawn_from(q, draw) for draw in draws] or [q.mean]))
         return torch.cat(found, 1)
 
     def _predicted(self, noise: Tensor, do: Intervention) -> Decoded:
@@ -240,6 +267,23 @@ class Answers(nn.Module):
                 low, high = self.binary_latents[:, i]
                 set_to[name] = low + value * (high - low)
         return set_to
+
+
+def drawn_from(q: Posterior, draws: Tensor) -> Tensor:
+    """Noise from q, reparametrised by ``draws`` ``(n, latent_dims)`` of N(0, 1)."""
+    if isinstance(q, MultivariateNormal):
+        return q.mean + (q.scale_tril @ draws.unsqueeze(-1)).squeeze(-1)
+    return q.mean + q.stddev * draws
+
+
+def log_density_of(q: Posterior, noise: Tensor) -> Tensor:
+    """log q(noise) ``(n,)``, also of no picture at all, which ``q.log_prob`` cannot take."""
+    if not isinstance(q, MultivariateNormal):
+        return q.base_dist.log_prob(noise).sum(-1)
+    off = (noise - q.mean).unsqueeze(-1)
+    white = torch.linalg.solve_triangular(q.scale_tril, off, upper=False).squeeze(-1)
+    log_det = q.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return Normal(0.0, 1.0).log_prob(white).sum(-1) - log_det
 
 
 def inference_batch(image_shape: ImageShape) -> int:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from caufvae_lite.answers import Posterior, log_density_of
 from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
@@ -74,6 +75,9 @@ class CauFVAE(FactorVAE):
         supervision: weight of ‖z̄(x) − u‖².
         extra_dims: unlabelled N(0, I) latents outside the flow.
         kl_weight: of the KL, β of a β-VAE; 1 is the evidence bound.
+        covariance: ``"diagonal"``; or ``"full"``, by which the posterior can say that what it
+            does not know of a cause it does not know of the effect's noise either.
+        label_reconstruction: weight of −log p(x | z = u), see `FactorVAE`.
 
     >>> graph = CausalGraph(["sun", "shadow"], [("sun", "shadow")])
     >>> model = CauFVAE(graph, image_shape=(1, 28, 28))
@@ -90,19 +94,32 @@ class CauFVAE(FactorVAE):
         supervision: float = 20.0,
         extra_dims: int = 0,
         kl_weight: float = 1.0,
+        covariance: str = "diagonal",
+        label_reconstruction: float = 0.0,
     ):
-        super().__init__(graph, image_shape, label_likelihood, supervision, extra_dims)
+        super().__init__(
+            graph, image_shape, label_likelihood, supervision, extra_dims, covariance
+        )
         if prior not in PRIORS:
             raise ValueError(f'prior must be "scm" or "label", got {prior!r}.')
-        if not 0 <= kl_weight < float("inf"):
-            raise ValueError(f"kl_weight must be finite and 0 or more, got {kl_weight}.")
+        weights = {"kl_weight": kl_weight, "label_reconstruction": label_reconstruction}
+        for name, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ValueError(f"{name} must be finite and 0 or more, got {weight}.")
         self.prior = prior
         self.kl_weight = float(kl_weight)
+        self.label_reconstruction = float(label_reconstruction)
         self.flow = CausalFlow(graph)
         self.label_prior = LabelPrior(len(graph)) if prior == "label" else None
 
     def config(self) -> dict[str, Any]:
-        return {**super().config(), "prior": self.prior, "kl_weight": self.kl_weight}
+        return {
+            **super().config(),
+            "prior": self.prior,
+            "kl_weight": self.kl_weight,
+            "covariance": self.covariance,
+            "label_reconstruction": self.label_reconstruction,
+        }
 
     def latent_map(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         return self.flow(noise)
@@ -121,11 +138,16 @@ class CauFVAE(FactorVAE):
         return [*self.flow.parameters(), *prior]
 
     def kl(
-        self, posterior: Normal, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
+        self,
+        posterior: Posterior,
+        noise: Tensor,
+        factors: Tensor,
+        log_det: Tensor,
+        labels: Tensor,
     ) -> Tensor:
         if self.label_prior is None:
             return super().kl(posterior, noise, factors, log_det, labels)
-        log_q = posterior.log_prob(noise).sum(-1) - log_det
+        log_q = log_density_of(posterior, noise) - log_det
         return log_q - self._given(labels).log_prob(factors).sum(-1)
 
     def prior_noise(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:

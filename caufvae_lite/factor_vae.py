@@ -4,15 +4,20 @@ r"""The base that CauF-VAE and every baseline share: the objective.
 
     loss = E_q[−log p(x | z)] + KL(q ‖ prior) + w_s · ‖z̄(x) − u‖² + w_l · (−log p(u))
 
-Noise ε is Gaussian with a diagonal covariance. p(x | z) is Bernoulli: cross-entropy with
-logits, summed over pixels and channels. z̄ is the image of q's mean, and u are the labels,
-standardised. The encoder never sees u. Models differ in two places only, their *latent map*
-and their *prior*, and a subclass fills in both.
+Noise ε is Gaussian, with a diagonal covariance or a full one. p(x | z) is Bernoulli:
+cross-entropy with logits, summed over pixels and channels. z̄ is the image of q's mean, and u
+are the labels, standardised. The encoder never sees u. Models differ in two places only, their
+*latent map* and their *prior*, and a subclass fills in both.
 
 The convolutions propose factors h(x), and the posterior's mean is the noise *abducted* from
-that proposal: q(ε | x) = N(map⁻¹(h(x)), σ²(x)), so z̄(x) = h(x). The family is the same as
+that proposal: q(ε | x) = N(map⁻¹(h(x)), Σ(x)), so z̄(x) = h(x). The family is the same as
 with a mean read directly off the convolutions. But these need not learn each mechanism a
 second time only to subtract it again.
+
+Of a row with all labels the latents are known: they are u. Its evidence log p(x, u) is then
+log p(x | z = u) + log p(u), without any bound. The second part is the label likelihood. The
+first is the *label reconstruction*, a term that is switched off unless a model weighs it. The
+labelled rows of the semi-supervised VAE of Kingma et al. (2014) count likewise.
 """
 
 from typing import Any, ClassVar
@@ -20,9 +25,9 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Normal, kl_divergence
+from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from caufvae_lite.answers import Answers, inference_batch
+from caufvae_lite.answers import Answers, Posterior, drawn_from, inference_batch
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.flow import families_observed
 from caufvae_lite.graph import CausalGraph
@@ -45,10 +50,12 @@ class FactorVAE(Answers):
         supervision: the weight w_s; 0 switches the term off.
         extra_dims: latents after the d factors, N(0, I) and without labels or causes, for
             whatever the factors do not say.
+        covariance: of the posterior's noises, ``"diagonal"`` or ``"full"``.
     """
 
     kinds: ClassVar[dict[str, type["FactorVAE"]]] = {}  # subclasses by name, for `load`
     kl_weight: float = 1.0  # β, for the models that weigh it
+    label_reconstruction: float = 0.0  # the weight of −log p(x | z = u), likewise
 
     def __init_subclass__(cls) -> None:
         FactorVAE.kinds[cls.__name__] = cls
@@ -60,19 +67,25 @@ class FactorVAE(Answers):
         label_likelihood: float = 5.0,
         supervision: float = 20.0,
         extra_dims: int = 0,
+        covariance: str = "diagonal",
     ):
         weights = {"label_likelihood": label_likelihood, "supervision": supervision}
         for name, weight in {**weights, "extra_dims": extra_dims}.items():
             if not 0 <= weight < float("inf"):
                 raise ValueError(f"{name} must be finite and 0 or more, got {weight}.")
-        super().__init__(graph, image_shape, extra_dims)
+        super().__init__(graph, image_shape, extra_dims, covariance)
         self.label_likelihood = float(label_likelihood)
         self.supervision = float(supervision)
 
     # ---------------------------------------- what a subclass fills in, beside the map
 
     def kl(
-        self, posterior: Normal, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
+        self,
+        posterior: Posterior,
+        noise: Tensor,
+        factors: Tensor,
+        log_det: Tensor,
+        labels: Tensor,
     ) -> Tensor:
         """KL ``(n,)`` of the posterior from the prior, or an estimate: from ε ~ N(0, I).
 
@@ -80,7 +93,7 @@ class FactorVAE(Answers):
         are a draw of ε and its z, and ``log_det`` ``(n,)`` is log|det ∂z/∂ε| there. ``labels``
         ``(n, d)`` are standardised, NaN where missing.
         """
-        return kl_divergence(posterior, Normal(0.0, 1.0)).sum(-1)
+        return kl_from_standard_normal(posterior)
 
     def label_log_prob(self, labels: Tensor) -> Tensor:
         """log p(u_i | parents) ``(n, d)``; 0 where a label it needs is NaN."""
@@ -111,9 +124,9 @@ class FactorVAE(Answers):
         is "no label". Shapes that do not fit are a ValueError. ``generator`` draws the noise.
 
         Returns scalars ``reconstruction``, ``kl``, ``supervision``, ``label_likelihood`` and
-        ``total``, in nats an image (supervision: squared standard deviations). The two label
+        ``total``, in nats an image (supervision: squared standard deviations). The label
         terms are means over the rows that have the labels they need, so a few labels weigh as
-        much as many.
+        much as many. A label reconstruction counts as ``reconstruction``.
         """
         draws = normal(len(images), self.latent_dims, seed=generator, like=self.mean)
         return self.average(self.row_terms(images, factors, draws), self.rows_with(factors))
@@ -125,36 +138,42 @@ class FactorVAE(Answers):
 
         ``draws`` ``(n, latent_dims)`` of N(0, 1) make the reparametrised noise. Returned are
         ``reconstruction`` and ``kl``, each ``(n,)``; ``supervision`` and ``label_likelihood``,
-        each ``(n, d)``, with 0 where a label is missing.
+        each ``(n, d)``, with 0 where a label is missing; and, if it weighs anything,
+        ``label_reconstruction`` ``(n,)``, with 0 where any of the row's labels is missing.
         """
         images = self.prepared(images)
         labels = self.standardise(factors, len(images))
         d = len(self.graph)
         q = self.posterior(images)
-        noise = q.mean + q.stddev * draws
+        noise = drawn_from(q, draws)
         both, log_det = self.latent_map(torch.cat([noise, q.mean])[:, :d])
         z, point = both.chunk(2)
-        logits = self.draw(z, noise[:, d:])
-        bernoulli = F.binary_cross_entropy_with_logits(logits, images, reduction="none")
-        own, rest = (Normal(q.mean[:, s], q.stddev[:, s]) for s in (slice(d), slice(d, None)))
+        own, rest = _of_factors(q, d), Normal(q.mean[:, d:], q.stddev[:, d:])
         kl = self.kl(own, noise[:, :d], z, log_det[: len(noise)], labels)
-        return {
-            "reconstruction": bernoulli.flatten(1).sum(1),
+        terms = {
+            "reconstruction": self._picture_surprise(images, z, noise[:, d:]),
             "kl": kl + kl_divergence(rest, Normal(0.0, 1.0)).sum(-1),
             "supervision": self._misalignment(point, labels),
             "label_likelihood": self._label_surprise(labels),
         }
+        if self.label_reconstruction > 0:
+            known = ~torch.isnan(labels).any(-1)
+            latents, extra = self.label_latents(labels)[known], noise[known, d:]
+            drawn = self._picture_surprise(images[known], latents, extra)
+            terms["label_reconstruction"] = kl.new_zeros(len(kl)).masked_scatter(known, drawn)
+        return terms
 
     def rows_with(self, factors: Tensor) -> Terms:
         """How many rows of ``factors`` ``(n, d)`` have what each term needs.
 
-        Scalars for reconstruction and KL, ``(d,)`` for the two label terms.
+        Scalars for the terms of a whole row, ``(d,)`` for those of each factor.
         """
         labels = factors.to(self.mean.device)
         every = torch.tensor(len(labels), device=labels.device)
         return {
             "reconstruction": every,
             "kl": every,
+            "label_reconstruction": (~torch.isnan(labels).any(-1)).sum(),
             "supervision": (~torch.isnan(labels)).sum(0),
             "label_likelihood": self._explained(labels).sum(0),
         }
@@ -165,12 +184,26 @@ class FactorVAE(Answers):
         ``rows_with`` may count more rows than ``terms`` holds. Parts of a batch, each divided
         by what the whole batch has, then add up to the batch's loss.
         """
-        weights = (1.0, self.kl_weight, self.supervision, self.label_likelihood)
-        found = {
-            name: weight * (terms[name].sum(0) / rows_with[name].clamp_min(1)).sum()
-            for name, weight in zip(TERMS[:-1], weights, strict=True)
+        weights = {
+            "reconstruction": 1.0,
+            "kl": self.kl_weight,
+            "supervision": self.supervision,
+            "label_likelihood": self.label_likelihood,
+            "label_reconstruction": self.label_reconstruction,
         }
+        found = {
+            name: weights[name] * (term.sum(0) / rows_with[name].clamp_min(1)).sum()
+            for name, term in terms.items()
+        }
+        if (from_labels := found.pop("label_reconstruction", None)) is not None:
+            found["reconstruction"] = found["reconstruction"] + from_labels
         return {**found, "total": torch.stack(list(found.values())).sum()}
+
+    def _picture_surprise(self, images: Tensor, latents: Tensor, extra: Tensor) -> Tensor:
+        """−log p(x | z) ``(n,)``: cross-entropy with logits, summed over pixels."""
+        logits = self.draw(latents, extra)
+        bernoulli = F.binary_cross_entropy_with_logits(logits, images, reduction="none")
+        return bernoulli.flatten(1).sum(1)
 
     def _misalignment(self, point: Tensor, labels: Tensor) -> Tensor:
         target = torch.nan_to_num(labels)
@@ -228,6 +261,24 @@ class FactorVAE(Answers):
                 rows = dataset.factors[chosen, i].to(latents.device) == value
                 if rows.any():
                     self.binary_latents[value, i] = latents[rows, i].mean()
+
+
+def kl_from_standard_normal(q: Posterior) -> Tensor:
+    """KL(q ‖ N(0, I)) ``(n,)``: for a full covariance, ½ (‖L‖² + ‖m‖² − d) − Σ log L_ii."""
+    if not isinstance(q, MultivariateNormal):
+        return kl_divergence(q.base_dist, Normal(0.0, 1.0)).sum(-1)
+    m, tril = q.mean, q.scale_tril
+    log_det = tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return 0.5 * (tril.square().sum((-2, -1)) + m.square().sum(-1) - m.shape[-1]) - log_det
+
+
+def _of_factors(q: Posterior, d: int) -> Posterior:
+    """q of the d factors' noises; what comes after them covaries with nothing."""
+    mean = q.mean[:, :d]
+    if isinstance(q, MultivariateNormal):
+        tril = q.scale_tril[:, :d, :d]
+        return MultivariateNormal(mean, scale_tril=tril, validate_args=False)
+    return Independent(Normal(mean, q.stddev[:, :d]), 1)
 
 
 def some_of(rows: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from caufvae_lite.history import History
 from caufvae_lite.networks import choose_device
 from caufvae_lite.randomness import keyed_generator, normal
 
-HELD_OUT, ORDER, NOISE, VALIDATION = range(1, 5)  # what random draws are keyed by
+HELD_OUT, ORDER, NOISE, VALIDATION, LABELLED = range(1, 6)  # what random draws are keyed by
 BETAS = (0.9, 0.99)
 LARGEST_GRADIENT = 1000.0  # its norm, in nats an image; only a run gone wrong reaches it
 
@@ -46,10 +46,13 @@ class Settings:
     lr: float = 5e-3  # peak learning rate of the networks
     mechanism_lr: float = 2e-2  # and of flow and prior
     validation: float = 0.1  # share of rows held out to choose the best epoch
+    labelled: int = 0  # labelled rows in every batch: where labels are few, some come again
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch_size) < 1:
             raise ValueError(f"epochs and batch_size must be 1 or more, got {self}.")
+        if self.labelled < 0:
+            raise ValueError(f"labelled must be 0 or more, got {self}.")
         if not 0 < self.validation < 1:
             raise ValueError(f"validation must be a share between 0 and 1, got {self}.")
 
@@ -148,12 +151,22 @@ class Run:
             self.started = time.perf_counter()
         self.model.train()
         order = torch.randperm(len(self.rows), generator=keyed_generator(seed, ORDER, epoch))
-        for batch in self.rows[order].split(size)[self.step :]:
+        again = self._labelled_again(epoch)
+        for own in self.rows[order].split(size)[self.step :]:
+            batch = torch.cat([own, again[self.step]])
             done = (epoch * self.steps + self.step) / (self.settings.epochs * self.steps)
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * one_cycle(done)
             shape = len(batch), self.model.latent_dims
             yield batch, normal(*shape, seed=self.generator, like=self.model.mean)
+
+    def _labelled_again(self, epoch: int) -> Tensor:
+        """Labelled rows ``(steps, k)`` for the epoch's batches, which have too few of them."""
+        known = self.rows[~torch.isnan(self.dataset.factors[self.rows]).all(-1)]
+        expected = self.settings.batch_size * len(known) / len(self.rows)
+        k = max(0, round(self.settings.labelled - expected)) if len(known) else 0
+        generator = keyed_generator(self.settings.seed, LABELLED, epoch)
+        return known[torch.randint(max(1, len(known)), (self.steps, k), generator=generator)]
 
     def descend(self, terms: Tensor) -> None:
         """One step of the optimizer along the gradients that are there."""

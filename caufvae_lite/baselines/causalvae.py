@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from caufvae_lite.answers import Posterior, log_density_of
 from caufvae_lite.baselines.recipe import LABELS, Recipe, grid, with_and_without_likelihood
 from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.flow import CausalFlow
@@ -119,12 +120,17 @@ class CausalVAE(FactorVAE):
         return self.masks.node_log_prob(labels)
 
     def kl(
-        self, posterior: Normal, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
+        self,
+        posterior: Posterior,
+        noise: Tensor,
+        factors: Tensor,
+        log_det: Tensor,
+        labels: Tensor,
     ) -> Tensor:
         """Both KLs, l_u and l_m with their weights, ``(n,)``."""
         labels = labels.masked_fill(self.binary, torch.nan)
         complete, known = ~torch.isnan(labels).any(-1), torch.nan_to_num(labels)
-        log_q = posterior.log_prob(noise).sum(-1) - log_det
+        log_q = log_density_of(posterior, noise) - log_det
         unexplained = self.scm.inverse(known).square().sum(-1)
         residual, log_scale = self.masks.node_noise(factors)
         to_noise = super().kl(posterior, noise, factors, log_det, labels)

@@ -17,11 +17,19 @@ from caufvae_lite.plots.lessons import (
     timings,
     truth_scatter,
 )  # fmt: skip
-from caufvae_lite.plots.scores import choice, clouds, intervals, paths, ranking, scores
+from caufvae_lite.plots.scores import (
+    against_labels,
+    choice,
+    clouds,
+    intervals,
+    paths,
+    ranking,
+    scores,
+)
 
 __all__ = [
-    "COLOURS", "bars", "causal_graph", "choice", "clouds", "curves", "densities", "difference",
-    "distributions", "graph_and_matrices", "intervals", "matrices", "moving_mass",
-    "panels_in_a_row", "paths", "picture_rows", "ranking", "scores", "spread", "timings",
-    "truth_scatter",
+    "COLOURS", "against_labels", "bars", "causal_graph", "choice", "clouds", "curves",
+    "densities", "difference", "distributions", "graph_and_matrices", "intervals", "matrices",
+    "moving_mass", "panels_in_a_row", "paths", "picture_rows", "ranking", "scores", "spread",
+    "timings", "truth_scatter",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from caufvae_lite.studies import (
     cost,
     digits,
     downstream,
+    few_labels,
     identifiability,
     scoreboard,
     search,
@@ -13,6 +14,6 @@ from caufvae_lite.studies import (
 from caufvae_lite.studies.base import Study
 
 _IN_ORDER = (
-    core, identifiability, search, scoreboard, cost, downstream, structure, digits
+    core, identifiability, search, scoreboard, few_labels, cost, downstream, structure, digits
 )  # fmt: skip
 STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _IN_ORDER}

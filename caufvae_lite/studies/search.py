@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from caufvae_lite.baselines.recipe import Recipe
-from caufvae_lite.studies import core, scoreboard
+from caufvae_lite.studies import core, few_labels, scoreboard
 from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.worlds.examination import Examination, Score, alignment
 
@@ -25,18 +25,24 @@ __all__ = ["STUDY", "name_of"]
 WORLD = "pendulum-noisy-32"
 SEED = 100
 HELD_OUT = 0.2
+FEW: dict[str, Any] = {
+    "labels": few_labels.SHARES[few_labels.SEARCHED], "labelled": few_labels.LABELLED
+}  # fmt: skip
 
 
-def name_of(model: str, trial: dict[str, float]) -> str:
+def name_of(model: str, trial: dict[str, float], few: bool = False) -> str:
     """A trial's name in the column ``model``: the model, and what is tried."""
+    if few:
+        model = few_labels.name_of(model, few_labels.SEARCHED)
     return f"{model} [{', '.join(f'{k}={v:g}' for k, v in trial.items())}]"
 
 
-def trials() -> dict[str, Recipe]:
-    """Every trial's name, and its model's recipe with the trial's weights."""
+def trials() -> dict[str, tuple[Recipe, bool]]:
+    """Every trial's name, its model's recipe with the trial's weights; are labels few?"""
     return {
-        name_of(model, trial): replace(recipe, options={**recipe.options, **trial})
-        for model, recipe in scoreboard.with_controls().items()
+        name_of(model, trial, few): (replace(recipe, options=recipe.options | trial), few)
+        for few, tried in ((False, scoreboard.with_controls()), (True, few_labels.RECIPES))
+        for model, recipe in tried.items()
         for trial in recipe.trials
     }
 
@@ -47,18 +53,20 @@ def keys(seeds: object) -> list[Key]:
 
 
 def configuration(key: Key) -> dict[str, Any]:
-    recipe = trials()[key[0]]
-    return {
+    recipe, few = trials()[key[0]]
+    settings = {
         "model": recipe.model.__name__, "options": recipe.options, "seed": key[2],
         "epochs": scoreboard.EPOCHS, "batch": scoreboard.BATCH, "lr": scoreboard.LEARNING_RATE,
         "noise": core.PENDULUM_NOISE, "held_out": HELD_OUT,
     }  # fmt: skip
+    return {**settings, **FEW} if few else settings
 
 
 def compute(key: Key) -> list[Score]:
     world, rows, _ = scoreboard.data_of(WORLD)
     part, held_out = rows.split(HELD_OUT, seed=SEED)
-    model = scoreboard.fit_recipe(trials()[key[0]], world, part, key[2])
+    recipe, few = trials()[key[0]]
+    model = scoreboard.fit_recipe(recipe, world, part, key[2], **(FEW if few else {}))
     scores = alignment(model, held_out)
     if model.graph.edges:
         exam = Examination(model, world, held_out)

@@ -6,7 +6,7 @@ import torch
 
 from caufvae_lite import CauFVAE, CausalGraph, FactorDataset, History, fit, training
 from caufvae_lite.randomness import keyed_generator
-from caufvae_lite.scaling import Team
+from caufvae_lite.scaling import Team, TrainingStopped
 
 SHAPE = (3, 16, 16)
 
@@ -164,6 +164,43 @@ def test_labelled_rows_depend_on_the_seed():
 def test_an_impossible_share_of_labels_is_refused(fraction):
     with pytest.raises(ValueError, match="label_fraction"):
         training.labelled_rows(10, fraction, 0)
+
+
+def test_every_batch_holds_some_labelled_rows(small_data):
+    model = new(small_data.graph)
+    seen = watch(model)
+    train(model, small_data, batch_size=10, label_fraction=0.1, labelled=4, epochs=2)
+    batches = [labels for training, _, labels in seen if training]
+    known = [(~torch.isnan(labels)).all(1) for labels in batches]
+    few = [len(b) - 10 for b in batches[:5]]  # 58 rows are five whole batches and a rest
+    assert few == [few[0]] * 5 and few[0] in (3, 4)  # one of ten is labelled anyway
+    assert all(k.sum() >= few[0] for k in known)
+    again = {tuple(row.tolist()) for b, k in zip(batches, known, strict=True) for row in b[k]}
+    assert len(again) <= 7  # 10 % of 64 rows, and not another row's label
+
+
+def test_labelled_rows_come_again_in_the_same_order(small_data, tmp_path):
+    options = {"label_fraction": 0.1, "labelled": 4, "batch_size": 10, "epochs": 3}
+    whole = new(small_data.graph)
+    train(whole, small_data, **options)
+    options |= {"checkpoint": tmp_path / "run.safetensors", "resume": True}
+    asked: list[int] = []
+    with pytest.raises(TrainingStopped):  # within the second epoch
+        train(
+            new(small_data.graph), small_data, **options,
+            stop=lambda: asked.append(1) or len(asked) == 8,
+        )  # fmt: skip
+    parts = new(small_data.graph)
+    train(parts, small_data, **options)
+    assert same_state(whole, parts)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+def test_where_labels_abound_or_lack_no_row_comes_again(small_data, fraction):
+    one, other = new(small_data.graph), new(small_data.graph)
+    train(one, small_data, label_fraction=fraction)
+    train(other, small_data, label_fraction=fraction, labelled=4)
+    assert same_state(one, other)
 
 
 def test_every_model_sees_the_labels_of_the_same_rows(small_data):

@@ -5,7 +5,7 @@ import torch
 
 from caufvae_lite.baselines.recipe import SCOREBOARD_LIKELIHOOD
 from caufvae_lite.data import labelled_rows
-from caufvae_lite.studies import core, results, scoreboard, search
+from caufvae_lite.studies import core, few_labels, results, scoreboard, search
 
 every = pytest.mark.parametrize("name", scoreboard.with_controls())
 
@@ -14,6 +14,8 @@ every = pytest.mark.parametrize("name", scoreboard.with_controls())
 def test_models_of_one_seed_start_from_the_same_networks(name, small_world):
     shared = ("encoder.head", "decoder.convolutions")
     ours = scoreboard.with_controls()[name].build(small_world, seed=3)
+    if ours.covariance == "full":
+        pytest.skip("its encoder has more outputs, so its first weights are its own")
     main = scoreboard.RECIPES[scoreboard.MAIN].build(small_world, seed=3)
     for part in shared:
         theirs = main.get_submodule(part).state_dict()
@@ -57,10 +59,11 @@ def test_every_model_with_a_density_is_there_with_and_without_the_likelihood():
 def test_recipes_are_the_best_of_the_stored_search():
     rows = results.read_results(search.STUDY.path)
     scores = rows[rows["measure"] == "score"].set_index("model")["value"]
-    for model, recipe in scoreboard.with_controls().items():
-        if recipe.trials:
-            best = max(recipe.trials, key=lambda t: scores[search.name_of(model, t)])
-            assert best.items() <= recipe.options.items(), (model, best, recipe.options)
+    for few, recipes in ((False, scoreboard.with_controls()), (True, few_labels.RECIPES)):
+        for model, recipe in recipes.items():
+            if recipe.trials:
+                best = max(recipe.trials, key=lambda t: scores[search.name_of(model, t, few)])
+                assert best.items() <= recipe.options.items(), (model, best, recipe.options)
 
 
 def test_everyone_was_searched_and_nobody_on_a_seed_of_the_board():

@@ -1,0 +1,106 @@
+"""The few-labels study: what is left of do() when most of the labels are gone?
+
+All models see all training pictures, 32 × 32, and the labels of a share of them. Every seed
+labels other rows, and within a seed all models have the same. Budget and networks are the
+scoreboard's. Every batch holds 16 labelled rows, so the few come again and again, for every
+model alike. Each model has weights of its own for few labels, the best of five trials at 1 % of
+the labels (study `search`). The rows with all labels are the scoreboard's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
+from typing import Any
+
+import pandas as pd
+
+from caufvae_lite.baselines import controls
+from caufvae_lite.baselines.recipe import Recipe, Trials, grid
+from caufvae_lite.studies import scoreboard
+from caufvae_lite.studies.base import Key, Study
+from caufvae_lite.studies.rendering import Column, values_of
+from caufvae_lite.worlds.examination import Score, examine
+
+__all__ = ["RECIPES", "SHARES", "STUDY", "WORLDS", "by_rows", "name_of"]
+
+SHARES = {"10 %": 0.1, "1 %": 0.01, "0.5 %": 0.005}  # of 5,481 rows: 549, 55 and 28 of them
+SEARCHED = "1 %"  # where the weights were chosen
+WORLDS = ("pendulum-32", "pendulum-noisy-32", "water-32")
+LABELLED = 16  # rows with labels in every batch
+
+WEIGHTS: Trials = (
+    *grid(supervision=(20.0, 60.0), label_likelihood=(0.2, 1.0)),
+    {"supervision": 60.0, "label_likelihood": 5.0},
+)
+# A control's decoder may learn from the labels as well: one more trial in place of the mildest.
+CONTROL_WEIGHTS: Trials = (
+    *({**weights, "label_reconstruction": 0.0} for weights in WEIGHTS[1:]),
+    {"supervision": 60.0, "label_likelihood": 1.0, "label_reconstruction": 1.0},
+)
+
+
+def _with(recipe: Recipe, best: dict[str, float], trials: Trials) -> Recipe:
+    return replace(recipe, options={**recipe.options, **best}, trials=trials)
+
+
+RECIPES: dict[str, Recipe] = {
+    scoreboard.SEMI: _with(scoreboard.RECIPES[scoreboard.SEMI], WEIGHTS[0], WEIGHTS),
+    **{
+        name: _with(recipe, CONTROL_WEIGHTS[-1], CONTROL_WEIGHTS)
+        for name, recipe in controls.RECIPES.items()
+    },
+}
+
+
+def name_of(model: str, share: str) -> str:
+    """What stands in the column ``model``."""
+    return f"{model}, {share} labels"
+
+
+_FEWEST_FIRST = sorted(SHARES, key=lambda share: SHARES[share])
+RUNS = {name_of(model, share): (model, share) for share in _FEWEST_FIRST for model in RECIPES}
+
+
+def keys(seeds: Sequence[int]) -> list[Key]:
+    return [(run, world, seed) for run in RUNS for seed in seeds for world in WORLDS]
+
+
+def configuration(key: Key) -> dict[str, Any]:
+    model, share = RUNS[key[0]]
+    common = scoreboard.configuration((model, *key[1:]))
+    own = {"options": RECIPES[model].options, "labels": SHARES[share], "labelled": LABELLED}
+    return {**common, **own}
+
+
+def compute(key: Key) -> list[Score]:
+    model, share = RUNS[key[0]]
+    world, rows, test = scoreboard.data_of(key[1])
+    fitted = scoreboard.fit_recipe(
+        RECIPES[model], world, rows, key[2], labels=SHARES[share], labelled=LABELLED
+    )
+    return examine(fitted, world, test)
+
+
+def by_rows(
+    few: pd.DataFrame, board: pd.DataFrame, world: str, column: Column
+) -> dict[str, dict[int, list[float]]]:
+    """``{model: {labelled rows: the column's number, one a seed}}``, in order of the seeds.
+
+    ``few`` are the stored rows of this study and ``board`` those of the scoreboard, which has
+    the models with all labels.
+    """
+    total = len(scoreboard.data_of(world)[1])
+    shares = {
+        name_of(m, s): (m, ceil(share * total)) for s, share in SHARES.items() for m in RECIPES
+    }
+    shares |= {model: (model, total) for model in RECIPES}
+    found: dict[str, dict[int, list[float]]] = {model: {} for model in RECIPES}
+    for rows in (few, board):
+        rows = rows[(rows["world"] == world) & rows["model"].isin(shares)]
+        for run, values in values_of(rows, column).items():
+            model, n = shares[str(run)]
+            found[model][n] = values.tolist()
+    return found
+
+
+STUDY = Study("few_labels", keys, configuration, compute)
