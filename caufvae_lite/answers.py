@@ -10,17 +10,16 @@ What the latent map is, the subclasses say; how a model learns is in `factor_vae
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, MultivariateNormal, Normal
 
 from caufvae_lite.data import as_float
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Decoded, Intervention, columns
 from caufvae_lite.networks import Decoder, Encoder, ImageShape, check_image_shape
+from caufvae_lite.posterior import Posterior, drawn_from, gaussian
 from caufvae_lite.randomness import Seed, generator_from, normal
 
 COVARIANCES = ("diagonal", "full")
 LOG_STD = (-7.0, 1.0)  # bounds of the posterior's log standard deviation
-Posterior = Independent | MultivariateNormal  # over noise, a vector for each picture
 INFERENCE_BATCH = 512  # pictures of 64 × 64 that are answered about at a time
 
 
@@ -88,23 +87,14 @@ class Answers(nn.Module):
         return self.decoder(torch.cat([latents, extra], 1))
 
     def posterior(self, images: Tensor) -> Posterior:
-        """q(ε | x) for `prepared` images, Gaussian around map⁻¹(h(x)).
-
-        With a diagonal covariance it is N(m, diag σ²), each noise by itself. With a full one it
-        is N(m, L Lᵀ), where L = (I + S) diag(σ) and S is strictly lower triangular.
-        """
+        """q(ε | x) for `prepared` images: Gaussian around map⁻¹(h(x)), see `posterior.py`."""
         proposal, raw = self.proposal(images)
         d = len(self.graph)
         mean = torch.cat([self.abduct(proposal[:, :d]), proposal[:, d:]], -1)
         raw, below = raw.tensor_split([self.latent_dims], -1)
         low, high = LOG_STD
         std = torch.exp(low + (high - low) * torch.sigmoid(raw))
-        if self.covariance == "diagonal":
-            return Independent(Normal(mean, std), 1)
-        tril = torch.diag_embed(torch.ones_like(std))
-        i, j = torch.tril_indices(d, d, -1, device=std.device)
-        tril[:, i, j] = below
-        return MultivariateNormal(mean, scale_tril=tril * std[:, None], validate_args=False)
+        return gaussian(mean, std, below if self.covariance == "full" else None)
 
     # --------------------------------------------------------------- the questions
 
@@ -267,23 +257,6 @@ class Answers(nn.Module):
                 low, high = self.binary_latents[:, i]
                 set_to[name] = low + value * (high - low)
         return set_to
-
-
-def drawn_from(q: Posterior, draws: Tensor) -> Tensor:
-    """Noise from q, reparametrised by ``draws`` ``(n, latent_dims)`` of N(0, 1)."""
-    if isinstance(q, MultivariateNormal):
-        return q.mean + (q.scale_tril @ draws.unsqueeze(-1)).squeeze(-1)
-    return q.mean + q.stddev * draws
-
-
-def log_density_of(q: Posterior, noise: Tensor) -> Tensor:
-    """log q(noise) ``(n,)``, also of no picture at all, which ``q.log_prob`` cannot take."""
-    if not isinstance(q, MultivariateNormal):
-        return q.base_dist.log_prob(noise).sum(-1)
-    off = (noise - q.mean).unsqueeze(-1)
-    white = torch.linalg.solve_triangular(q.scale_tril, off, upper=False).squeeze(-1)
-    log_det = q.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return Normal(0.0, 1.0).log_prob(white).sum(-1) - log_det
 
 
 def inference_batch(image_shape: ImageShape) -> int:

@@ -21,13 +21,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from caufvae_lite.answers import Posterior, log_density_of
-from caufvae_lite.factor_vae import FactorVAE
+from caufvae_lite.factor_vae import FactorVAE, check_weights
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention
 from caufvae_lite.mechanisms import Mechanism, evaluate
 from caufvae_lite.networks import ImageShape
+from caufvae_lite.posterior import Posterior, log_density_of
 
 PRIORS = ("scm", "label")
 PRIOR_LOG_SCALE = (-4.0, 1.0)  # bounds of the label prior's log σ_i
@@ -102,10 +102,7 @@ class CauFVAE(FactorVAE):
         )
         if prior not in PRIORS:
             raise ValueError(f'prior must be "scm" or "label", got {prior!r}.')
-        weights = {"kl_weight": kl_weight, "label_reconstruction": label_reconstruction}
-        for name, weight in weights.items():
-            if not 0 <= weight < float("inf"):
-                raise ValueError(f"{name} must be finite and 0 or more, got {weight}.")
+        check_weights(kl_weight=kl_weight, label_reconstruction=label_reconstruction)
         self.prior = prior
         self.kl_weight = float(kl_weight)
         self.label_reconstruction = float(label_reconstruction)
@@ -138,16 +135,11 @@ class CauFVAE(FactorVAE):
         return [*self.flow.parameters(), *prior]
 
     def kl(
-        self,
-        posterior: Posterior,
-        noise: Tensor,
-        factors: Tensor,
-        log_det: Tensor,
-        labels: Tensor,
+        self, q: Posterior, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
     ) -> Tensor:
         if self.label_prior is None:
-            return super().kl(posterior, noise, factors, log_det, labels)
-        log_q = log_density_of(posterior, noise) - log_det
+            return super().kl(q, noise, factors, log_det, labels)
+        log_q = log_density_of(q, noise) - log_det
         return log_q - self._given(labels).log_prob(factors).sum(-1)
 
     def prior_noise(self, n: int, labels: Tensor | None, generator: torch.Generator) -> Tensor:

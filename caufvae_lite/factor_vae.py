@@ -25,13 +25,13 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from caufvae_lite.answers import Answers, Posterior, drawn_from, inference_batch
+from caufvae_lite.answers import Answers, inference_batch
 from caufvae_lite.data import FactorDataset
 from caufvae_lite.flow import families_observed
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.networks import ImageShape
+from caufvae_lite.posterior import Posterior, drawn_from, kl_from_standard_normal, split
 from caufvae_lite.randomness import normal
 
 TERMS = ("reconstruction", "kl", "supervision", "label_likelihood", "total")
@@ -69,10 +69,9 @@ class FactorVAE(Answers):
         extra_dims: int = 0,
         covariance: str = "diagonal",
     ):
-        weights = {"label_likelihood": label_likelihood, "supervision": supervision}
-        for name, weight in {**weights, "extra_dims": extra_dims}.items():
-            if not 0 <= weight < float("inf"):
-                raise ValueError(f"{name} must be finite and 0 or more, got {weight}.")
+        check_weights(
+            label_likelihood=label_likelihood, supervision=supervision, extra_dims=extra_dims
+        )
         super().__init__(graph, image_shape, extra_dims, covariance)
         self.label_likelihood = float(label_likelihood)
         self.supervision = float(supervision)
@@ -80,20 +79,15 @@ class FactorVAE(Answers):
     # ---------------------------------------- what a subclass fills in, beside the map
 
     def kl(
-        self,
-        posterior: Posterior,
-        noise: Tensor,
-        factors: Tensor,
-        log_det: Tensor,
-        labels: Tensor,
+        self, q: Posterior, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
     ) -> Tensor:
         """KL ``(n,)`` of the posterior from the prior, or an estimate: from ε ~ N(0, I).
 
-        ``posterior`` is q(ε | x) over ``(n, d)``. ``noise`` and ``factors``, each ``(n, d)``,
+        ``q`` is q(ε | x) over ``(n, d)``. ``noise`` and ``factors``, each ``(n, d)``,
         are a draw of ε and its z, and ``log_det`` ``(n,)`` is log|det ∂z/∂ε| there. ``labels``
         ``(n, d)`` are standardised, NaN where missing.
         """
-        return kl_from_standard_normal(posterior)
+        return kl_from_standard_normal(q)
 
     def label_log_prob(self, labels: Tensor) -> Tensor:
         """log p(u_i | parents) ``(n, d)``; 0 where a label it needs is NaN."""
@@ -148,11 +142,11 @@ class FactorVAE(Answers):
         noise = drawn_from(q, draws)
         both, log_det = self.latent_map(torch.cat([noise, q.mean])[:, :d])
         z, point = both.chunk(2)
-        own, rest = _of_factors(q, d), Normal(q.mean[:, d:], q.stddev[:, d:])
+        own, rest = split(q, d)
         kl = self.kl(own, noise[:, :d], z, log_det[: len(noise)], labels)
         terms = {
             "reconstruction": self._picture_surprise(images, z, noise[:, d:]),
-            "kl": kl + kl_divergence(rest, Normal(0.0, 1.0)).sum(-1),
+            "kl": kl + kl_from_standard_normal(rest),
             "supervision": self._misalignment(point, labels),
             "label_likelihood": self._label_surprise(labels),
         }
@@ -263,22 +257,11 @@ class FactorVAE(Answers):
                     self.binary_latents[value, i] = latents[rows, i].mean()
 
 
-def kl_from_standard_normal(q: Posterior) -> Tensor:
-    """KL(q ‖ N(0, I)) ``(n,)``: for a full covariance, ½ (‖L‖² + ‖m‖² − d) − Σ log L_ii."""
-    if not isinstance(q, MultivariateNormal):
-        return kl_divergence(q.base_dist, Normal(0.0, 1.0)).sum(-1)
-    m, tril = q.mean, q.scale_tril
-    log_det = tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return 0.5 * (tril.square().sum((-2, -1)) + m.square().sum(-1) - m.shape[-1]) - log_det
-
-
-def _of_factors(q: Posterior, d: int) -> Posterior:
-    """q of the d factors' noises; what comes after them covaries with nothing."""
-    mean = q.mean[:, :d]
-    if isinstance(q, MultivariateNormal):
-        tril = q.scale_tril[:, :d, :d]
-        return MultivariateNormal(mean, scale_tril=tril, validate_args=False)
-    return Independent(Normal(mean, q.stddev[:, :d]), 1)
+def check_weights(**weights: float) -> None:
+    """A ValueError names the first that is negative or not finite."""
+    for name, weight in weights.items():
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"{name} must be finite and 0 or more, got {weight}.")
 
 
 def some_of(rows: Tensor) -> Tensor:

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from caufvae_lite.answers import Posterior, log_density_of
 from caufvae_lite.baselines.recipe import LABELS, Recipe, grid, with_and_without_likelihood
 from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention
 from caufvae_lite.networks import ImageShape
+from caufvae_lite.posterior import Posterior, log_density_of
 
 
 class LinearSCM(nn.Module):
@@ -120,20 +120,15 @@ class CausalVAE(FactorVAE):
         return self.masks.node_log_prob(labels)
 
     def kl(
-        self,
-        posterior: Posterior,
-        noise: Tensor,
-        factors: Tensor,
-        log_det: Tensor,
-        labels: Tensor,
+        self, q: Posterior, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
     ) -> Tensor:
         """Both KLs, l_u and l_m with their weights, ``(n,)``."""
         labels = labels.masked_fill(self.binary, torch.nan)
         complete, known = ~torch.isnan(labels).any(-1), torch.nan_to_num(labels)
-        log_q = log_density_of(posterior, noise) - log_det
+        log_q = log_density_of(q, noise) - log_det
         unexplained = self.scm.inverse(known).square().sum(-1)
         residual, log_scale = self.masks.node_noise(factors)
-        to_noise = super().kl(posterior, noise, factors, log_det, labels)
+        to_noise = super().kl(q, noise, factors, log_det, labels)
         log_p = Normal(known, 1.0).log_prob(factors).sum(-1)
         return (
             to_noise

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from caufvae_lite.answers import Posterior, log_density_of
 from caufvae_lite.baselines.recipe import LABELS, Recipe, grid, with_and_without_likelihood
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.networks import ImageShape
+from caufvae_lite.posterior import Posterior, log_density_of
 
 SIGMOID = (0.0, 1.0)  # the bounds of s, and so of exp(s): 1 … e
 
@@ -58,17 +58,12 @@ class ICMVAE(CauFVAE):
         return [*self.flow.parameters(), *self.label_flow.parameters()]
 
     def kl(
-        self,
-        posterior: Posterior,
-        noise: Tensor,
-        factors: Tensor,
-        log_det: Tensor,
-        labels: Tensor,
+        self, q: Posterior, noise: Tensor, factors: Tensor, log_det: Tensor, labels: Tensor
     ) -> Tensor:
         labels, weights = labels.masked_fill(self.binary, torch.nan), self.own_weights
-        log_q = log_density_of(posterior, noise) - log_det
+        log_q = log_density_of(q, noise) - log_det
         log_p = self.label_flow_prior(labels, factors).log_prob(factors).sum(-1)
-        to_noise = super().kl(posterior, noise, factors, log_det, labels)
+        to_noise = super().kl(q, noise, factors, log_det, labels)
         return weights["noise_prior"] * to_noise + weights["label_flow"] * (log_q - log_p)
 
     def label_flow_prior(self, labels: Tensor, factors: Tensor) -> Normal:

@@ -9,12 +9,13 @@ of the labels (study `search`). The rows with all labels are the scoreboard's.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from caufvae_lite.baselines.recipe import Recipe, Trials, grid
+from caufvae_lite.data import labelled_rows
 from caufvae_lite.studies import scoreboard
 from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.studies.rendering import Column, values_of
@@ -88,6 +89,12 @@ def compute(key: Key) -> list[Score]:
     return examine(fitted, world, test)
 
 
+@cache
+def training_rows(world: str) -> int:
+    """How many pictures the world has for training; drawn once, to be counted."""
+    return len(scoreboard.data_of(world)[1])
+
+
 def by_rows(
     few: pd.DataFrame, board: pd.DataFrame, world: str, column: Column
 ) -> dict[str, dict[int, list[float]]]:
@@ -96,10 +103,11 @@ def by_rows(
     ``few`` are the stored rows of this study and ``board`` those of the scoreboard, which has
     the models with all labels.
     """
-    total = len(scoreboard.data_of(world)[1])
-    shares = {
-        name_of(m, s): (m, ceil(share * total)) for s, share in SHARES.items() for m in RECIPES
-    }
+    total = training_rows(world)
+    shares = {}
+    for share, fraction in SHARES.items():
+        n = int(labelled_rows(total, fraction, seed=0).sum())
+        shares |= {name_of(model, share): (model, n) for model in RECIPES}
     shares |= {model: (model, total) for model in RECIPES}
     found: dict[str, dict[int, list[float]]] = {model: {} for model in RECIPES}
     for rows in (few, board):

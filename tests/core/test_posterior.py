@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
 from caufvae_lite import CauFVAE, CausalGraph, load, save
-from caufvae_lite.factor_vae import kl_from_standard_normal
+from caufvae_lite.posterior import kl_from_standard_normal
 
 FULL = {"covariance": "full"}
 

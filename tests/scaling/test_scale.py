@@ -33,7 +33,7 @@ from caufvae_lite.checkpoints import read_tensors
 from caufvae_lite.commands import train as command
 from caufvae_lite.factor_vae import TERMS
 from caufvae_lite.scaling import Team, TrainingStopped, resume, team
-from caufvae_lite.studies.scoreboard import RECIPES
+from caufvae_lite.studies.scoreboard import with_controls
 
 HELPERS = Path(scale_job.__file__).parent
 SHAPE = (3, 16, 16)
@@ -88,9 +88,9 @@ def python(*arguments, **environment):
 # ---------------------------------------------------------------------- shares of a batch
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", with_controls())
 def test_the_losses_and_gradients_of_parts_add_up(name):
-    model = RECIPES[name].build(Pendulum(16), 0, extra_dims=1).double()
+    model = with_controls()[name].build(Pendulum(16), 0, extra_dims=1).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for p in model.mechanism_parameters():
