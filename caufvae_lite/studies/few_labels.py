@@ -104,7 +104,7 @@ def by_rows(
     the models with all labels.
     """
     total = training_rows(world)
-    shares = {}
+    shares: dict[str, tuple[str, int]] = {}
     for share, fraction in SHARES.items():
         n = int(labelled_rows(total, fraction, seed=0).sum())
         shares |= {name_of(model, share): (model, n) for model in RECIPES}

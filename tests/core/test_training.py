@@ -177,6 +177,8 @@ def test_every_batch_holds_some_labelled_rows(small_data):
     assert all(k.sum() >= few[0] for k in known)
     again = {tuple(row.tolist()) for b, k in zip(batches, known, strict=True) for row in b[k]}
     assert len(again) <= 7  # 10 % of 64 rows, and not another row's label
+    added = {b[10:].numpy().tobytes() for b in batches if len(b) > 10}
+    assert len(added) > 5  # others in every batch, and in every epoch
 
 
 def test_labelled_rows_come_again_in_the_same_order(small_data, tmp_path):
@@ -228,13 +230,14 @@ def test_units_come_from_the_labelled_training_rows_alone(small_data, fraction):
     torch.testing.assert_close(model.std, labels.std(0))
 
 
-def test_held_out_rows_are_never_trained_on(small_data):
+@pytest.mark.parametrize("few", [{}, {"label_fraction": 0.3, "labelled": 30}])
+def test_held_out_rows_are_never_trained_on(small_data, few):
     model = new(small_data.graph)
     seen = watch(model)
-    train(model, small_data, epochs=2, validation=0.25)
+    train(model, small_data, epochs=2, validation=0.25, **few)
     rows = {True: set(), False: set()}
-    for is_training, _, labels in seen:
-        rows[is_training] |= {tuple(row) for row in labels.tolist()}
+    for is_training, images, _ in seen:
+        rows[is_training] |= {image.numpy().tobytes() for image in images}
     assert len(rows[True]) == 48 and len(rows[False]) == 16
     assert not rows[True] & rows[False]
 
