@@ -34,6 +34,7 @@ EPOCHS, BATCH, LEARNING_RATE = 6, 64, 8e-3
 LABELLED = 100  # rows that an unsupervised model is matched on
 TREE_ROWS = 1000  # of the test set, half of them to grow DCI's trees
 MAIN = "CauF-VAE, SCM prior + likelihood"
+LABEL_PRIOR = "CauF-VAE, label prior + likelihood"
 SEMI = "CauF-VAE, semi-supervised"
 TRUTH = "true factors"  # a row for the metrics whose best value it shows
 
