@@ -15,7 +15,7 @@ from caufvae_lite.data import as_float
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Decoded, Intervention, columns
 from caufvae_lite.networks import Decoder, Encoder, ImageShape, check_image_shape
-from caufvae_lite.posterior import Posterior, drawn_from, gaussian
+from caufvae_lite.posterior import Calibration, Posterior, drawn_from, gaussian
 from caufvae_lite.randomness import Seed, generator_from, normal
 
 COVARIANCES = ("diagonal", "full")
@@ -30,6 +30,7 @@ class Answers(nn.Module):
     std: Tensor  # (d,), 1 until training
     binary: Tensor  # (d,) booleans; a binary factor's latent is a logit
     binary_latents: Tensor  # (2, d), the latents that stand for 0 and for 1
+    calibration: Calibration | None  # of the draws; none until labelled rows gave one
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class Answers(nn.Module):
         pairs = d * (d - 1) // 2 if covariance == "full" else 0
         self.encoder = Encoder(self.image_shape, 2 * self.latent_dims + pairs)
         self.decoder = Decoder(self.image_shape, self.latent_dims)
+        self.calibration = None
         self.register_buffer("mean", torch.zeros(d))
         self.register_buffer("std", torch.ones(d))
         self.register_buffer("binary", torch.zeros(d, dtype=torch.bool))
@@ -88,7 +90,10 @@ class Answers(nn.Module):
 
     def posterior(self, images: Tensor) -> Posterior:
         """q(ε | x) for `prepared` images: Gaussian around map⁻¹(h(x)), see `posterior.py`."""
-        proposal, raw = self.proposal(images)
+        return self.posterior_around(*self.proposal(images))
+
+    def posterior_around(self, proposal: Tensor, raw: Tensor) -> Posterior:
+        """The posterior of what `proposal` returns."""
         d = len(self.graph)
         mean = torch.cat([self.abduct(proposal[:, :d]), proposal[:, d:]], -1)
         raw, below = raw.tensor_split([self.latent_dims], -1)
@@ -103,14 +108,21 @@ class Answers(nn.Module):
         return self.posterior(self.prepared(images))
 
     @torch.no_grad()
-    def factors(self, images: Tensor, samples: int | None = None, seed: Seed = None) -> Tensor:
+    def factors(
+        self,
+        images: Tensor,
+        samples: int | None = None,
+        seed: Seed = None,
+        do: Intervention | None = None,
+    ) -> Tensor:
         """Factors of images: ``(n, d)`` at the posterior mean, or ``(k, n, d)`` draws.
 
-        In the data's units; a binary factor's value is its probability.
+        In the data's units; a binary factor's value is its probability. With ``do`` these are
+        the factors of `counterfactual`, where ``samples`` is explained, and nothing is drawn
+        as a picture.
         """
-        noise = self._noise_of(images, samples, seed)[..., : len(self.graph)]
-        found = [self._to_units(self.latent_map(draw)[0]) for draw in noise]
-        return _stacked(found, samples)
+        draws = self._draws(images, self._standardised_do(do, len(images)), samples, seed)
+        return _stacked([self._to_units(own) for own, _ in draws], samples)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """The images ``(n, c, h, w)`` as the model sees them, at the posterior mean."""
@@ -128,16 +140,19 @@ class Answers(nn.Module):
         Args:
             images: ``(n, c, h, w)``.
             do: ``{name: value}`` in the data's units, one value or one for each row.
-            samples, seed: k posterior draws instead of the posterior mean, and their seed.
+            samples, seed: k draws instead of the posterior mean, and their seed. After a
+                calibration (`fit` does one where held-out rows have labels) these spread as
+                the model errs on labelled rows, and `Decoded.interval` gives intervals. Before
+                one they are the encoder's own, which say little of its errors.
 
         Raises:
             ValueError: images of another shape, an unknown factor, values that do not fit.
         """
         set_to = self._standardised_do(do, len(images))
-        noise = self._noise_of(images, samples, seed)
-        found = [self._predicted(draw, set_to) for draw in noise]
-        pictures = _stacked([one.images for one in found], samples)
-        return Decoded(pictures, _stacked([one.factors for one in found], samples))
+        draws = self._draws(images, set_to, samples, seed)
+        pictures = _stacked([self._pictures(own, extra) for own, extra in draws], samples)
+        factors = _stacked([self._to_units(own) for own, _ in draws], samples)
+        return Decoded(pictures, factors, self.calibration is not None)
 
     @torch.no_grad()
     def intervention(self, images: Tensor, do: Intervention, seed: Seed = None) -> Decoded:
@@ -193,6 +208,18 @@ class Answers(nn.Module):
             draws = [normal(*shape, seed=generator, like=like) for _ in range(samples or 0)]
             found.append(torch.stack([drawn_from(q, draw) for draw in draws] or [q.mean]))
         return torch.cat(found, 1)
+
+    def _draws(
+        self, images: Tensor, do: Intervention, samples: int | None, seed: Seed
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Latents ``(n, d)`` under a standardised ``do``, and extra dims: k draws of both."""
+        d, generator = len(self.graph), generator_from(seed)
+        noise = self._noise_of(images, samples, generator)
+        if samples is None or self.calibration is None:
+            return [(self.latent_do(one[:, :d], do), one[:, d:]) for one in noise]
+        seen, _ = self.latent_map(self._noise_of(images)[0, :, :d])
+        drawn = self.calibration.draws(seen, do, samples, generator)
+        return list(zip(drawn, noise[..., d:], strict=True))
 
     def _predicted(self, noise: Tensor, do: Intervention) -> Decoded:
         """What noise ``(n, latent_dims)`` makes under a standardised ``do``."""

@@ -21,15 +21,19 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from caufvae_lite.factor_vae import FactorVAE, check_weights
+from caufvae_lite.answers import inference_batch
+from caufvae_lite.data import FactorDataset
+from caufvae_lite.factor_vae import MATCHING_ROWS, FactorVAE, check_weights
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention
 from caufvae_lite.mechanisms import Mechanism, evaluate
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.posterior import Posterior, log_density_of
+from caufvae_lite.posterior import ENOUGH, Calibration, Posterior, log_density_of
+from caufvae_lite.randomness import keyed_generator
 
 PRIORS = ("scm", "label")
+CALIBRATION = 6  # what its resampling is keyed by, see `randomness` and `training`
 PRIOR_LOG_SCALE = (-4.0, 1.0)  # bounds of the label prior's log σ_i
 
 
@@ -153,6 +157,47 @@ class CauFVAE(FactorVAE):
             )
         given = self._given(labels)
         return self.flow.inverse(given.mean + given.stddev * noise)[0]
+
+    def calibrate(
+        self, held_out: FactorDataset, labels: Tensor | None = None, seed: int = 0
+    ) -> None:
+        """Let labelled rows set the spread of draws, see `posterior.Calibration`.
+
+        Args:
+            held_out: rows that the model was not trained on. Those with all labels count.
+            labels: ``(n, d)`` in the data's units, to learn the mechanisms from again: as many
+                as there are, those of the training rows included. None takes ``held_out``'s.
+            seed: of the resampling.
+
+        A binary factor is drawn as the encoder sees it. Fewer than 40 rows with all labels are
+        a ValueError, after which the model is uncalibrated.
+        """
+        self.calibration = None
+        labels = held_out.factors if labels is None else torch.as_tensor(labels)
+        known = self.standardise(labels, len(labels))[~torch.isnan(labels).any(-1)]
+        rows = torch.nonzero(~torch.isnan(held_out.factors).any(-1)).flatten()[:MATCHING_ROWS]
+        if min(len(rows), len(known)) < ENOUGH:
+            raise ValueError(
+                f"A calibration needs at least {ENOUGH} held-out rows with all labels, and as "
+                f"many rows of labels; here are {len(rows)} and {len(known)}. With fewer, "
+                "nothing says how wrong the model is."
+            )
+        truth = self.standardise(held_out.factors[rows], len(rows))
+        batches = rows.split(inference_batch(self.image_shape))
+        with torch.no_grad():
+            parts = [self.proposal(self.prepared(held_out.images[b]))[0] for b in batches]
+        errors = torch.cat(parts)[:, : len(self.graph)] - truth
+        found = Calibration(self.flow, errors.masked_fill(self.binary, 0.0))
+        latents = known.masked_fill(self.binary, torch.nan)
+        found.to(self.mean.device).learn(latents, keyed_generator(seed, CALIBRATION))
+        self.calibration = found.eval()
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """A state that holds a calibration makes room for it first."""
+        errors = state.get(f"{prefix}calibration.errors")
+        if errors is not None:
+            self.calibration = Calibration(self.flow, torch.zeros_like(errors))
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def _given(self, labels: Tensor) -> Normal:
         """p(z | u) for standardised labels. A binary label says nothing about its logit."""

@@ -17,7 +17,7 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.randomness import generator_from, keyed_generator
 
 KINDS = ("continuous", "binary")
-LABELS = 0  # what the draw of the labelled rows is keyed by, see `randomness`
+LABELS, HELD_OUT = 0, 1  # what the draws of such rows are keyed by, see `randomness`
 ROWS_AT_A_TIME = 1024  # float pictures turned into bytes at a time
 
 
@@ -132,6 +132,13 @@ def labelled_rows(n: int, fraction: float, seed: int) -> Tensor:
     keep = torch.zeros(n, dtype=torch.bool)
     keep[order[: math.ceil(fraction * n - 1e-9)]] = True  # 100 / n of n rows are 100
     return keep
+
+
+def held_out_rows(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Integers: the rows by which `fit` chooses the best epoch, and those it trains on."""
+    order = torch.randperm(n, generator=keyed_generator(seed, HELD_OUT))
+    held_out, rest = order.tensor_split([max(1, round(share * n))])
+    return held_out, rest
 
 
 def as_uint8(images: Tensor) -> Tensor:

@@ -89,6 +89,10 @@ class FactorVAE(Answers):
         """
         return kl_from_standard_normal(q)
 
+    def training_posterior(self, images: Tensor, labels: Tensor, draws: Tensor) -> Posterior:
+        """q in the objective; q(ε | x, u) where the encoder reads labels in training."""
+        return self.posterior(images)
+
     def label_log_prob(self, labels: Tensor) -> Tensor:
         """log p(u_i | parents) ``(n, d)``; 0 where a label it needs is NaN."""
         raise NotImplementedError
@@ -138,7 +142,7 @@ class FactorVAE(Answers):
         images = self.prepared(images)
         labels = self.standardise(factors, len(images))
         d = len(self.graph)
-        q = self.posterior(images)
+        q = self.training_posterior(images, labels, draws)
         noise = drawn_from(q, draws)
         both, log_det = self.latent_map(torch.cat([noise, q.mean])[:, :d])
         z, point = both.chunk(2)
@@ -255,6 +259,11 @@ class FactorVAE(Answers):
                 rows = dataset.factors[chosen, i].to(latents.device) == value
                 if rows.any():
                     self.binary_latents[value, i] = latents[rows, i].mean()
+
+    def calibrate(
+        self, held_out: FactorDataset, labels: Tensor | None = None, seed: int = 0
+    ) -> None:
+        """Nothing: only a model with a causal flow can, see `CauFVAE`."""
 
 
 def check_weights(**weights: float) -> None:

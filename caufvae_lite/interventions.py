@@ -61,11 +61,32 @@ class Decoded:
     """Pictures and the factors they show, row by row.
 
     ``images`` ``(…, c, h, w)`` in [0, 1] and ``factors`` ``(…, d)`` in the data's units, where
-    … is ``n``, or ``k, n`` when k posterior draws were asked for.
+    … is ``n``, or ``k, n`` when k draws were asked for. ``calibrated`` says whether labelled
+    rows have set the spread of such draws.
     """
 
     images: Tensor
     factors: Tensor
+    calibrated: bool = False
+
+    def interval(self, level: float = 0.9) -> tuple[Tensor, Tensor]:
+        """Low and high ``(n, d)``: the middle ``level`` of the draws of every factor.
+
+        Raises:
+            ValueError: there are no draws, or nothing that says how wrong they are.
+        """
+        if not 0 < level < 1:
+            raise ValueError(f"level must be a share between 0 and 1, got {level}.")
+        if self.factors.ndim != 3:
+            raise ValueError("An interval needs draws: ask with samples=k, say 200.")
+        if not self.calibrated:
+            raise ValueError(
+                "These draws spread as the encoder believes, and no labelled row has said how "
+                "wrong it is: there is no honest interval. Let fit() hold out at least 40 rows "
+                "with labels, or call model.calibrate() with rows that it was not trained on."
+            )
+        outside = (1 - level) / 2
+        return self.factors.quantile(outside, 0), self.factors.quantile(1 - outside, 0)
 
 
 @runtime_checkable

@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from caufvae_lite.answers import inference_batch
-from caufvae_lite.data import FactorDataset, labelled_rows
+from caufvae_lite.data import FactorDataset, held_out_rows, labelled_rows
 from caufvae_lite.factor_vae import TERMS, FactorVAE
 from caufvae_lite.history import History
 from caufvae_lite.networks import choose_device
+from caufvae_lite.posterior import ENOUGH
 from caufvae_lite.randomness import keyed_generator, normal
 
-HELD_OUT, ORDER, NOISE, VALIDATION, LABELLED = range(1, 6)  # what random draws are keyed by
+ORDER, NOISE, VALIDATION, LABELLED = range(2, 6)  # what random draws are keyed by
 BETAS = (0.9, 0.99)
 LARGEST_GRADIENT = 1000.0  # its norm, in nats an image; only a run gone wrong reaches it
 
@@ -67,6 +68,7 @@ def fit(
     label_fraction: float = 1.0,
     progress: bool = True,
     on_epoch: Callable[[History], object] | None = None,
+    calibrate: bool = True,
     **options: Any,
 ) -> History:
     """Train ``model`` in place and leave it in its best state, in evaluation mode.
@@ -80,6 +82,8 @@ def fit(
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, …
         progress: show a progress bar.
         on_epoch: called with the history so far after every epoch (`notebook.live` draws it).
+        calibrate: let the held-out rows set the spread of the model's draws afterwards, where
+            enough of them have labels (see `CauFVAE.calibrate`; a second or two).
         options: the other `Settings`, and those of the worker. That is `scaling.Team`, with
             ``checkpoint=``, ``resume=``, ``accumulate=``, ``mixed_precision=``, ``stop=``.
 
@@ -111,6 +115,8 @@ def fit(
         model.load_state_dict(run.best)
         model.eval()
         model.conclude(run.dataset)
+    if calibrate:
+        run.calibrate()
     return run.history
 
 
@@ -126,13 +132,13 @@ class Run:
         self, model: FactorVAE, dataset: FactorDataset, settings: Settings, device: torch.device
     ):
         _check(model, dataset)
+        model.calibration = None
         self.model, self.settings = model, settings
         seed, n = settings.seed, len(dataset)
         labels = dataset.factors.clone()
         labels[~labelled_rows(n, settings.label_fraction, seed)] = torch.nan
         self.dataset = dataset.with_factors(labels)
-        order = torch.randperm(n, generator=keyed_generator(seed, HELD_OUT))
-        self.held_out, self.rows = order.tensor_split([max(1, round(settings.validation * n))])
+        self.held_out, self.rows = held_out_rows(n, settings.validation, seed)
         self.steps = math.ceil(len(self.rows) / settings.batch_size)
         model.adopt_units(self.dataset, self.rows)
         model.to(device)
@@ -141,6 +147,13 @@ class Run:
         self.history = History(device=str(device))
         self.step, self.sums = 0, torch.zeros(len(TERMS), device=device)
         self.generator, self.started = torch.Generator(), time.perf_counter()
+
+    def calibrate(self) -> None:
+        """Calibrate the trained model by the held-out rows, if enough of them have labels."""
+        labelled = ~torch.isnan(self.dataset.factors[self.held_out]).any(-1)
+        if labelled.sum() >= ENOUGH:
+            rows = self.dataset.rows(self.held_out)
+            self.model.calibrate(rows, self.dataset.factors, self.settings.seed)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows ``(b,)`` and draws ``(b, latent_dims)`` of the epoch's batches still to come."""

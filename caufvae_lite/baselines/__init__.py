@@ -11,6 +11,7 @@ from caufvae_lite.baselines import (
     dear,
     icmvae,
     ivae,
+    published,
     vae,
 )
 from caufvae_lite.baselines.beta_vae import BetaVAE
@@ -20,10 +21,11 @@ from caufvae_lite.baselines.controls import TwoStages
 from caufvae_lite.baselines.dear import DearPriorVAE
 from caufvae_lite.baselines.icmvae import ICMVAE
 from caufvae_lite.baselines.ivae import IVAE
+from caufvae_lite.baselines.published import PublishedCauFVAE
 from caufvae_lite.baselines.vae import VAE
 
 __all__ = ["ICMVAE", "IVAE", "VAE", "BetaVAE", "CareflVAE", "CausalVAE", "DearPriorVAE"]
-__all__ += ["TwoStages"]
+__all__ += ["PublishedCauFVAE", "TwoStages"]
 
 RECIPES = vae.RECIPES | beta_vae.RECIPES | ivae.RECIPES | causalvae.RECIPES
-RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES
+RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES | published.RECIPES

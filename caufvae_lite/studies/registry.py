@@ -7,6 +7,7 @@ from caufvae_lite.studies import (
     downstream,
     few_labels,
     identifiability,
+    intervals,
     scoreboard,
     search,
     structure,
@@ -14,6 +15,7 @@ from caufvae_lite.studies import (
 from caufvae_lite.studies.base import Study
 
 _IN_ORDER = (
-    core, identifiability, search, scoreboard, few_labels, cost, downstream, structure, digits
+    core, identifiability, search, scoreboard, few_labels, intervals, cost, downstream,
+    structure, digits,
 )  # fmt: skip
 STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _IN_ORDER}

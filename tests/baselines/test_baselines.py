@@ -16,13 +16,15 @@ from caufvae_lite.baselines import (
     CareflVAE,
     CausalVAE,
     DearPriorVAE,
+    PublishedCauFVAE,
     TwoStages,
 )
 from caufvae_lite.baselines.dear import PiecewiseLinear
 
 SHAPE = (3, 16, 16)
 ALL = (VAE, BetaVAE, IVAE, CausalVAE, DearPriorVAE, ICMVAE, CareflVAE, TwoStages)
-WITH_DENSITY = (CausalVAE, DearPriorVAE, ICMVAE, CareflVAE, TwoStages)
+ALL += (PublishedCauFVAE,)
+WITH_DENSITY = (CausalVAE, DearPriorVAE, ICMVAE, CareflVAE, TwoStages, PublishedCauFVAE)
 every = pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
 with_density = pytest.mark.parametrize("kind", WITH_DENSITY, ids=lambda k: k.__name__)
 
@@ -383,3 +385,46 @@ def test_in_two_stages_the_picture_teaches_the_decoder_and_nobody_else(diamond, 
     assert taught == {"decoder"}
     other = model.row_terms(scenes, labels, -draws)["reconstruction"]
     assert torch.equal(other, model.row_terms(scenes, labels, draws)["reconstruction"])
+
+
+# ------------------------------------------------------------- the published formulation
+
+
+def test_the_published_bound_has_two_kls(diamond, pictures):
+    """log q − log p(ε) − log p(z | u), once more with log q, as torch computes them."""
+    model, images = built(PublishedCauFVAE, diamond), pictures(3).double()
+    labels, draws = labels_for(model, 3), torch.randn(3, 4, generator=seeded()).double()
+    u = (labels - model.mean) / model.std
+    q = model.training_posterior(images, u, draws)
+    noise = q.mean + q.stddev * draws
+    z, log_det = model.latent_map(noise)
+    to_noise = torch.distributions.kl_divergence(q.base_dist, Normal(0.0, 1.0)).sum(-1)
+    to_labels = q.log_prob(noise) - log_det - model.label_prior(u).log_prob(z).sum(-1)
+    found = model.row_terms(images, labels, draws)["kl"]
+    torch.testing.assert_close(found, to_noise + to_labels)
+
+
+def test_the_published_encoder_reads_labels_in_training_only(diamond, pictures):
+    model, images = built(PublishedCauFVAE, diamond), pictures(3).double()
+    u, draws = torch.randn(2, 3, 4, generator=seeded()).double()
+    told = model.training_posterior(images, u, draws).mean
+    other = model.training_posterior(images, u + 1, draws).mean
+    assert (told - other).abs().min() > 0
+    untold = model.training_posterior(images, torch.full_like(u, math.nan), draws).mean
+    assert torch.equal(untold, model.encode(images).mean)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_labels_are_dropped_by_the_row(diamond, share):
+    model = built(PublishedCauFVAE, diamond, label_dropout=share)
+    n = 2000
+    images = torch.full((n, *SHAPE), 0.5).double()
+    u = torch.ones(n, 4).double()
+    draws = torch.randn(n, 4, generator=seeded()).double()
+    found = model.training_posterior(images, u, draws).mean
+    hidden = (found == model.encode(images).mean).all(-1)
+    assert abs(hidden.double().mean() - share) < 4 * math.sqrt(share * (1 - share) / n) + 1e-9
+    told = ~hidden
+    if 0 < share < 1:  # and the choice has nothing to do with the noise
+        assert abs(draws[told, 0].mean()) < 4 / math.sqrt(n / 2)
+        assert abs(draws[told, 0].var() - 1) < 4 * math.sqrt(2 / (n / 2))
