@@ -23,13 +23,13 @@ from torch.distributions import Normal
 
 from caufvae_lite.answers import inference_batch
 from caufvae_lite.data import FactorDataset
-from caufvae_lite.factor_vae import MATCHING_ROWS, FactorVAE, check_weights
+from caufvae_lite.factor_vae import FactorVAE, check_weights
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.interventions import Intervention
 from caufvae_lite.mechanisms import Mechanism, evaluate
 from caufvae_lite.networks import ImageShape
-from caufvae_lite.posterior import ENOUGH, Calibration, Posterior, log_density_of
+from caufvae_lite.posterior import ENOUGH, MOST, Calibration, Posterior, log_density_of
 from caufvae_lite.randomness import keyed_generator
 
 PRIORS = ("scm", "label")
@@ -175,7 +175,7 @@ class CauFVAE(FactorVAE):
         self.calibration = None
         labels = held_out.factors if labels is None else torch.as_tensor(labels)
         known = self.standardise(labels, len(labels))[~torch.isnan(labels).any(-1)]
-        rows = torch.nonzero(~torch.isnan(held_out.factors).any(-1)).flatten()[:MATCHING_ROWS]
+        rows = torch.nonzero(~torch.isnan(held_out.factors).any(-1)).flatten()[:MOST]
         if min(len(rows), len(known)) < ENOUGH:
             raise ValueError(
                 f"A calibration needs at least {ENOUGH} held-out rows with all labels, and as "

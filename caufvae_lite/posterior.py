@@ -34,6 +34,7 @@ Posterior = Independent | MultivariateNormal  # over noise, a vector for each pi
 _STANDARD = Normal(0.0, 1.0)
 
 ENOUGH = 40  # held-out rows: with fewer, a 95 % interval would have no row beyond either end
+MOST = 2000  # held-out rows: more would say the same
 FLOWS = 8  # that learn again, each from a resample of the labels
 STEPS, ROWS, LEARNING_RATE = 1000, 256, 2e-2  # of that learning; rows are drawn in each step
 

@@ -4,6 +4,7 @@ from caufvae_lite.plots.lessons import (
     COLOURS,
     bars,
     causal_graph,
+    coverage,
     curves,
     densities,
     difference,
@@ -13,12 +14,12 @@ from caufvae_lite.plots.lessons import (
     moving_mass,
     panels_in_a_row,
     picture_rows,
-    spread,
+    sorted_intervals,
     timings,
     truth_scatter,
 )  # fmt: skip
 from caufvae_lite.plots.scores import (
-    against_labels,
+    against,
     choice,
     clouds,
     intervals,
@@ -28,8 +29,8 @@ from caufvae_lite.plots.scores import (
 )
 
 __all__ = [
-    "COLOURS", "against_labels", "bars", "causal_graph", "choice", "clouds", "curves",
+    "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coverage", "curves",
     "densities", "difference", "distributions", "graph_and_matrices", "intervals", "matrices",
-    "moving_mass", "panels_in_a_row", "paths", "picture_rows", "ranking", "scores", "spread",
-    "timings", "truth_scatter",
+    "moving_mass", "panels_in_a_row", "paths", "picture_rows", "ranking", "scores",
+    "sorted_intervals", "timings", "truth_scatter",
 ]  # fmt: skip

@@ -98,12 +98,40 @@ def distributions(samples: Series, xlabel: str) -> Figure:
     return figure
 
 
-def spread(answers: ArrayLike, truth: float, xlabel: str) -> Figure:
-    """Draws of one answer as a histogram, and the truth as a line."""
-    figure, (ax,) = panels_in_a_row(1, 4.5, 2.4)
-    ax.hist(np.asarray(answers), 20, color=COLOURS["posterior"], alpha=0.6, label="answers")
-    ax.axvline(float(truth), color=COLOURS["truth"], lw=2, label="truth")
-    ax.set(xlabel=xlabel, ylabel="draws")
+def coverage(nominal: ArrayLike, shares: Series) -> Figure:
+    """How often intervals hold the truth, against how often they promise to.
+
+    ``shares`` are ``{label: (k,)}`` for the ``nominal`` ``(k,)`` levels, all between 0 and 1.
+    On the diagonal they keep their word.
+    """
+    figure, (ax,) = panels_in_a_row(1, 4.2, 3.6)
+    ax.plot([0, 1], [0, 1], color=COLOURS["truth"], lw=1, label="as promised")
+    looks = zip(("posterior", "intervention", "prior", "noise"), "osD^", strict=True)
+    for (label, values), (role, marker) in zip(shares.items(), looks, strict=False):
+        ax.plot(nominal, values, marker=marker, ms=5, color=COLOURS[role], label=label)
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="the interval's level")
+    ax.set_ylabel("share of pictures whose truth it holds")
+    ax.legend(frameon=False)
+    return figure
+
+
+def sorted_intervals(low: ArrayLike, high: ArrayLike, truth: ArrayLike, ylabel: str) -> Figure:
+    """Intervals ``(n,)`` side by side in order of their middles, and the truths.
+
+    An interval that misses its truth is drawn in the colour of interventions.
+    """
+    low, high, truth = (np.asarray(x, float) for x in (low, high, truth))
+    order = np.argsort(low + high)
+    low, high, truth = low[order], high[order], truth[order]
+    missed = (truth < low) | (truth > high)
+    figure, (ax,) = panels_in_a_row(1, 7, 2.8)
+    x = np.arange(len(low))
+    for which, role, label in (
+        (~missed, "posterior", "holds the truth"), (missed, "intervention", "misses it")
+    ):  # fmt: skip
+        ax.vlines(x[which], low[which], high[which], color=COLOURS[role], lw=2, label=label)
+    ax.plot(x, truth, ".", ms=5, color=COLOURS["truth"], label="truth")
+    ax.set(xlabel="pictures, in order of their intervals", ylabel=ylabel)
     ax.legend(frameon=False)
     return figure
 

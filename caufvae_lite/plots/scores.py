@@ -75,34 +75,38 @@ def scores(
     return figure
 
 
-def against_labels(
-    panels: Mapping[str, Mapping[str, Mapping[int, Sequence[float]]]],
+def against(
+    panels: Mapping[str, Mapping[str, Mapping[float, Sequence[float]]]],
+    xlabel: str,
     floors: Mapping[str, float] | None = None,
+    log: bool = False,
 ) -> Figure:
-    """Scores over the number of labelled rows: ``{panel: {model: {rows: one a seed}}}``.
+    """Scores over a number, such as that of labelled rows: ``{panel: {line: {x: scores}}}``.
 
-    A point is a seed, and a line joins the means (at most four models). What lies below its
+    A score is of one seed, and a line joins the means (at most four lines). What lies below its
     panel's floor is drawn as a triangle on the floor.
     """
     figure, axes = panels_in_a_row(len(panels), 3.4, 2.9)
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
         floor = (floors or {}).get(title, -np.inf)
-        for k, (model, by_rows) in enumerate(lines.items()):
+        for k, (name, by_x) in enumerate(lines.items()):
             role, marker = LOOKS[k]
-            rows = sorted(by_rows)
-            means = [max(floor, np.mean(by_rows[n])) for n in rows]
-            ax.plot(rows, means, color=COLOURS[role], lw=1.5, label=model)
-            for n in rows:
-                values = np.asarray(by_rows[n], float)
-                x = np.full(len(values), n * 1.06 ** (k - (len(lines) - 1) / 2))
+            xs = sorted(by_x)
+            means = [max(floor, np.mean(by_x[x])) for x in xs]
+            ax.plot(xs, means, color=COLOURS[role], lw=1.5, label=name)
+            for x in xs:
+                values = np.asarray(by_x[x], float)
+                beside = x * 1.06 ** (k - (len(lines) - 1) / 2) if log else x
+                at = np.full(len(values), beside)
                 for part, look in ((values >= floor, marker), (values < floor, "v")):
                     y = np.maximum(values[part], floor)
-                    ax.plot(x[part], y, look, ms=4, alpha=0.6, color=COLOURS[role], mew=0)
-        every = sorted({n for by_rows in lines.values() for n in by_rows})
-        ax.set_xscale("log")
-        ax.set_xticks(every, [f"{n:,}" for n in every])
+                    ax.plot(at[part], y, look, ms=4, alpha=0.6, color=COLOURS[role], mew=0)
+        every = sorted({x for by_x in lines.values() for x in by_x})
+        if log:
+            ax.set_xscale("log")
+        ax.set_xticks(every, [f"{x:,g}" for x in every])
         ax.minorticks_off()
-        ax.set(title=title, xlabel="labelled rows")
+        ax.set(title=title, xlabel=xlabel)
         ax.grid(axis="y", color="0.93")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)

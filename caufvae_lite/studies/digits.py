@@ -108,7 +108,7 @@ def compute(key: Key) -> list[Score]:
     model = build(name, seed)
     fit(
         model, train, epochs=EPOCHS, seed=seed, batch_size=BATCH_SIZE, device="cpu",
-        progress=False,
+        progress=False, calibrate=False,
     )  # fmt: skip
     return examine_digits(model, test)
 

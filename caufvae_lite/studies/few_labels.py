@@ -24,7 +24,16 @@ from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.studies.rendering import Column, values_of
 from caufvae_lite.worlds.examination import Score, examine
 
-__all__ = ["RECIPES", "SHARES", "STUDY", "WORLDS", "by_rows", "name_of"]
+__all__ = [
+    "EVERY_SHARE",
+    "RECIPES",
+    "SEARCHED",
+    "SHARES",
+    "STUDY",
+    "WORLDS",
+    "by_rows",
+    "name_of",
+]
 
 SHARES = {"10 %": 0.1, "1 %": 0.01, "0.5 %": 0.005}  # of 5,481 rows: 548, 55 and 28
 SEARCHED = "1 %"  # where the weights were chosen
@@ -113,6 +122,8 @@ def by_rows(
 ) -> dict[str, dict[int, list[float]]]:
     """``{model: {labelled rows: the column's number, one a seed}}``, in order of the seeds.
 
+    The models are those that are trained with every share.
+
     ``few`` are the stored rows of this study and ``board`` those of the scoreboard, which has
     the models with all labels.
     """
@@ -120,9 +131,9 @@ def by_rows(
     shares: dict[str, tuple[str, int]] = {}
     for share, fraction in SHARES.items():
         n = int(labelled_rows(total, fraction, seed=0).sum())
-        shares |= {name_of(model, share): (model, n) for model in RECIPES}
-    shares |= {model: (model, total) for model in RECIPES}
-    found: dict[str, dict[int, list[float]]] = {model: {} for model in RECIPES}
+        shares |= {name_of(model, share): (model, n) for model in EVERY_SHARE}
+    shares |= {model: (model, total) for model in EVERY_SHARE}
+    found: dict[str, dict[int, list[float]]] = {model: {} for model in EVERY_SHARE}
     for rows in (few, board):
         rows = rows[(rows["world"] == world) & rows["model"].isin(shares)]
         for run, values in values_of(rows, column).items():

@@ -165,6 +165,7 @@ def fit_variant(
     history = fit(
         model, rows, epochs=EPOCHS, seed=seed, device=device,
         label_fraction=variant.labels if supervised else 1.0, progress=progress,
+        calibrate=False,
     )  # fmt: skip
     return model, history
 

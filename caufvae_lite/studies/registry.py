@@ -8,6 +8,7 @@ from caufvae_lite.studies import (
     few_labels,
     identifiability,
     intervals,
+    noise,
     scoreboard,
     search,
     structure,
@@ -15,7 +16,7 @@ from caufvae_lite.studies import (
 from caufvae_lite.studies.base import Study
 
 _IN_ORDER = (
-    core, identifiability, search, scoreboard, few_labels, intervals, cost, downstream,
-    structure, digits,
+    core, identifiability, search, scoreboard, few_labels, intervals, noise, cost,
+    downstream, structure, digits,
 )  # fmt: skip
 STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in _IN_ORDER}

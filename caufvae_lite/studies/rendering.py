@@ -8,7 +8,7 @@ import pandas as pd
 
 from caufvae_lite.studies.results import mean_and_interval, tied_with_best
 
-__all__ = ["CAUSAL", "COST", "REPRESENTATION", "in_world", "markdown", "values_of"]
+__all__ = ["CAUSAL", "COST", "EFFECTS", "REPRESENTATION", "in_world", "markdown", "values_of"]
 
 ENOUGH = 5  # seeds, to say who is best
 
@@ -20,7 +20,7 @@ class Column:
     title: str
     measure: str
     over: str = "mean"  # of the values; or "min", "max"
-    after_do: bool = False  # of the questions that set one cause? Otherwise nothing was set.
+    asked: str = "nothing"  # was set; or "a cause", or "an effect": which questions count
     higher: bool | None = True  # is more better? None for a cost, which competes with nobody
     digits: int = 3  # after the point
     margin: float = 0.01  # of a mean from the best, to be bold as well if not told apart
@@ -28,24 +28,36 @@ class Column:
     def of(self, run: pd.DataFrame) -> float:
         """The number; NaN where the run's rows have none.
 
-        A cause is a factor that has effects, so whatever ``latent r2`` was asked about. The
-        factor that was set is not counted among its own effects.
+        A cause is a factor that has effects, so whatever ``latent r2`` was asked about. It is
+        not counted among its own effects. An effect has none. Its ``image r2`` is its own, and
+        the other scores are of what it must leave alone.
         """
         cause, factor = run["cause"], run["factor"]
+        causes = cause[(run["measure"] == "latent r2") & cause.isin(factor)]
         asked = cause == ""
-        if self.after_do:
-            causes = cause[(run["measure"] == "latent r2") & cause.isin(factor)]
+        if self.asked == "a cause":
             asked = cause.isin(causes) & (factor != cause)
+        elif self.asked == "an effect":
+            asked = cause.isin(factor) & ~cause.isin(causes) & (cause != "")
         return run["value"][asked & (run["measure"] == self.measure)].agg(self.over)
 
 
 CAUSAL = (
     Column("factors, worst R²", "r2", "min"),
-    Column("do(), worst R² in latents", "latent r2", "min", after_do=True),
-    Column("do(), worst R² as drawn", "image r2", "min", after_do=True),
-    Column("what-if picture, dB", "psnr", "min", after_do=True, digits=1, margin=1.0),
-    Column("leakage, sd", "drift", "max", after_do=True, higher=False, margin=0.02),
+    Column("do(), worst R² in latents", "latent r2", "min", asked="a cause"),
+    Column("do(), worst R² as drawn", "image r2", "min", asked="a cause"),
+    Column("what-if picture, dB", "psnr", "min", asked="a cause", digits=1, margin=1.0),
+    Column("leakage, sd", "drift", "max", asked="a cause", higher=False, margin=0.02),
 )
+EFFECTS = (
+    Column("do(effect), worst R² as drawn", "image r2", "min", asked="an effect"),
+    Column("drift, sd", "drift", "max", asked="an effect", higher=False, margin=0.02),
+    Column("in support, share of rows", "in support", "min", asked="an effect", higher=None),
+    Column(
+        "drift there, sd", "in support drift", "max", asked="an effect", higher=False,
+        margin=0.02,
+    ),
+)  # fmt: skip
 REPRESENTATION = (
     Column("MCC", "mcc"),
     Column("DCI: D", "dci disentanglement"),

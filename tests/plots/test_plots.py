@@ -31,7 +31,14 @@ FIGURES = {
     "distributions": lambda: plots.distributions({k: GRID for k in "abc"}, "x"),
     "bars": lambda: plots.bars({"a": [1.0], "b": [-1.0]}, ["x_y"], limits=(-2, 2)),
     "clouds": lambda: plots.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
-    "spread": lambda: plots.spread(torch.zeros(5), 1.0, "x"),
+    "coverage": lambda: plots.coverage([0.5, 0.9], {"a": [0.4, 1.0], "b": torch.ones(2)}),
+    "sorted intervals": lambda: plots.sorted_intervals(
+        torch.zeros(3), torch.ones(3), [-1.0, 0.5, 2.0], "y"
+    ),
+    "one interval": lambda: plots.sorted_intervals([0.0], [1.0], [0.5], "y"),
+    "against": lambda: plots.against(
+        {"p": {"a": {0.0: [1.0], 2.5: [0.5, -9.0]}}}, "x", {"p": 0}
+    ),
     "curves": lambda: plots.curves(GRID, {"a": GRID, "b": GRID**2}, "x", "y"),
     "scores": lambda: plots.scores({"m": {"a": (0.5, 0.1), "b": (np.nan, np.nan)}}),
     "low scores": lambda: plots.scores({"m": {"a": (-5.0, 0.1)}}, floors={"a": -1}),
