@@ -36,7 +36,7 @@ class Recipe:
     options: dict[str, Any]  # where they differ from the class's defaults
     trials: Trials  # the options that the search tried, at most seven sets of them
     supervised: bool = True  # Does it get all labels? Otherwise a few, after its training.
-    completed: bool = False  # Does another recipe add the label likelihood to this one?
+    completed: bool = False  # Does another recipe complete this one, say by the likelihood?
 
     def build(self, world: StructuralWorld, seed: int, extra_dims: int = 0) -> FactorVAE:
         """The model with fresh weights, which are the same whenever the seed is."""

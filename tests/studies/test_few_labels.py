@@ -13,12 +13,20 @@ def test_all_models_get_the_share_and_its_rows_again(share, monkeypatch):
     seen, world = [], few_labels.WORLDS[0]
     monkeypatch.setattr(scoreboard, "fit", lambda model, rows, **options: seen.append(options))
     monkeypatch.setattr(few_labels, "examine", lambda *arguments: [])
-    for model in few_labels.RECIPES:
+    for model in few_labels.RECIPES if share == few_labels.SEARCHED else few_labels.EVERY_SHARE:
         few_labels.compute((few_labels.name_of(model, share), world, 3))
     assert all(options == seen[0] for options in seen)
     assert seen[0]["label_fraction"] == few_labels.SHARES[share] and seen[0]["seed"] == 3
     assert seen[0]["labelled"] == few_labels.LABELLED
     assert seen[0]["epochs"] == scoreboard.EPOCHS
+
+
+CONTROLS = few_labels.EVERY_SHARE[1:]
+
+
+def test_every_share_is_asked_of_our_model_and_of_the_controls():
+    assert few_labels.EVERY_SHARE[0] == scoreboard.SEMI
+    assert all(name.startswith("control") for name in CONTROLS)
 
 
 def test_controls_were_searched_as_hard():
@@ -31,8 +39,8 @@ def test_only_the_controls_go_without_the_bound():
     weights = {
         m: recipe.options.get("kl_weight", 1) for m, recipe in few_labels.RECIPES.items()
     }
-    assert weights.pop(scoreboard.SEMI) == 1
-    assert set(weights.values()) == {0}
+    assert {m for m, weight in weights.items() if weight == 0} == set(CONTROLS)
+    assert all(weights[m] == 1 for m in weights.keys() - CONTROLS)
 
 
 def test_rows_are_counted_and_seeds_are_in_order():
@@ -48,7 +56,8 @@ def test_rows_are_counted_and_seeds_are_in_order():
     assert found[scoreboard.SEMI] == {55: [0.1, 0.2], 5481: [0.3, 0.4]}
     _, rows, _ = scoreboard.data_of("pendulum-32")
     assert labelled_rows(len(rows), 0.01, seed=0).sum() == 55 and len(rows) == 5481
-    assert not any(found[m] for m in few_labels.RECIPES if m != scoreboard.SEMI)
+    assert found.keys() == set(few_labels.EVERY_SHARE)
+    assert not any(found[m] for m in CONTROLS)
 
 
 def test_the_search_leaves_labels_to_as_many_rows_as_the_study(monkeypatch):
