@@ -41,7 +41,7 @@ def compute(key: Key) -> list[Score]:
 
 def drawn_as_set(rows: pd.DataFrame, board: pd.DataFrame, effect: str) -> dict[float, list]:
     """``{σ: [R² as drawn of do(effect), one a seed]}``, from this table and the board's."""
-    both = pd.concat([rows, board])
+    both = pd.concat([rows, board], ignore_index=True)
     asked = (both["measure"] == "image r2") & (both["cause"] == effect)
     asked &= (both["factor"] == effect) & (both["model"] == scoreboard.MAIN)
     sigmas = both["world"].map({**WORLDS, **BOARD})
