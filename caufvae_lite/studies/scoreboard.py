@@ -7,7 +7,7 @@ best of the study `search`, on a seed that the scoreboard does not use.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -44,15 +44,16 @@ for _name, _prior in (("CauF-VAE, label prior", "label"), ("CauF-VAE, SCM prior"
     _recipe = Recipe(CauFVAE, _options, recipes.SUPERVISION_TRIALS)
     RECIPES |= recipes.with_and_without_likelihood(_name, _recipe)
 
-# The KL's weight is searched too, for the main model and for our completion of it.
-_KL_TRIALS = grid(supervision=(180.0,), label_likelihood=(5.0,), kl_weight=(0.3, 0.1))
-OUR_TRIALS = (*recipes.LIKELIHOOD_TRIALS, *_KL_TRIALS)
-RECIPES[MAIN] = replace(RECIPES[MAIN], trials=OUR_TRIALS)
-
 # Our own completion of the method: labelled rows count with their whole evidence log p(x, u),
 # and the posterior's noises may covary.
 COMPLETE = {"label_likelihood": 5.0, "covariance": "full", "label_reconstruction": 1.0}
-OURS = {SEMI: Recipe(CauFVAE, {**recipes.LABELS, **COMPLETE}, OUR_TRIALS)}
+OURS = {SEMI: Recipe(CauFVAE, {**recipes.LABELS, **COMPLETE}, recipes.LIKELIHOOD_TRIALS)}
+
+# A lighter KL was tried as well, for the main model and for our completion. It was ahead by
+# less than KL_GAIN, and the weight is left at 1, where the objective is the evidence bound.
+KL_GAIN = 0.001
+_LIGHTER = grid(supervision=(180.0,), label_likelihood=(5.0,), kl_weight=(0.3, 0.1))
+LIGHTER_KL = {MAIN: (RECIPES[MAIN], _LIGHTER), SEMI: (OURS[SEMI], _LIGHTER)}
 
 
 def with_controls() -> dict[str, Recipe]:

@@ -2,6 +2,7 @@
 
 The trials stand in the models' recipes, whose options are the best of them: at most six, and
 for models with two weights of their own a seventh, the best of the six with supervision 180.
+Beside these stand trials of a lighter KL for CauF-VAE (`scoreboard.LIGHTER_KL`).
 
 The search is on the noisy pendulum, at the scoreboard's size and budget, with a seed that the
 scoreboard does not use. Models are trained on four fifths of the *training* rows and scored on
@@ -39,11 +40,16 @@ def name_of(model: str, trial: dict[str, float], few: bool = False) -> str:
 
 def trials() -> dict[str, tuple[Recipe, bool]]:
     """Every trial's name, its model's recipe with the trial's weights; are labels few?"""
+    tried = [
+        (model, recipe, recipe.trials, few)
+        for few, recipes in ((False, scoreboard.with_controls()), (True, few_labels.RECIPES))
+        for model, recipe in recipes.items()
+    ]
+    tried += [(model, *lighter, False) for model, lighter in scoreboard.LIGHTER_KL.items()]
     return {
         name_of(model, trial, few): (replace(recipe, options=recipe.options | trial), few)
-        for few, tried in ((False, scoreboard.with_controls()), (True, few_labels.RECIPES))
-        for model, recipe in tried.items()
-        for trial in recipe.trials
+        for model, recipe, trials, few in tried
+        for trial in trials
     }
 
 

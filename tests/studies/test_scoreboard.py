@@ -66,6 +66,15 @@ def test_recipes_are_the_best_of_the_stored_search():
                 assert best.items() <= recipe.options.items(), (model, best, recipe.options)
 
 
+def test_a_lighter_kl_gains_too_little_to_give_up_the_evidence_bound():
+    rows = results.read_results(search.STUDY.path)
+    scores = rows[rows["measure"] == "score"].set_index("model")["value"]
+    for model, (recipe, trials) in scoreboard.LIGHTER_KL.items():
+        best = max(scores[search.name_of(model, trial)] for trial in recipe.trials)
+        lighter = [scores[search.name_of(model, trial)] for trial in trials]
+        assert max(lighter) < best + scoreboard.KL_GAIN
+
+
 def test_everyone_was_searched_and_nobody_on_a_seed_of_the_board():
     trials = {name: len(recipe.trials) for name, recipe in scoreboard.with_controls().items()}
     assert [name for name, n in trials.items() if n == 0] == ["VAE"]  # it has no weights
