@@ -11,7 +11,6 @@ from caufvae_lite.baselines import (
     dear,
     icmvae,
     ivae,
-    published,
     vae,
 )
 from caufvae_lite.baselines.beta_vae import BetaVAE
@@ -28,4 +27,4 @@ __all__ = ["ICMVAE", "IVAE", "VAE", "BetaVAE", "CareflVAE", "CausalVAE", "DearPr
 __all__ += ["PublishedCauFVAE", "TwoStages"]
 
 RECIPES = vae.RECIPES | beta_vae.RECIPES | ivae.RECIPES | causalvae.RECIPES
-RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES | published.RECIPES
+RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES
