@@ -84,17 +84,23 @@ def curves(
 
 
 def distributions(samples: Series, xlabel: str) -> Figure:
-    """Histograms over each other: the first two are the world's, the third a model's."""
-    figure, (ax,) = panels_in_a_row(1, 5.5, 2.8)
+    """Histograms over each other, at most four; a tick at the bottom marks each mean.
+
+    The first two are filled, and the others are outlines: two answers of a world, say, and
+    what a model says to the same questions.
+    """
+    figure, (ax,) = panels_in_a_row(1, 6.5, 2.8)
     values = {name: np.asarray(x, float) for name, x in samples.items()}
     low, high = np.quantile(np.concatenate(list(values.values())), (0.001, 0.999))
     bins = np.linspace(low, high, 50)
     filled: dict[str, Any] = {"histtype": "stepfilled", "alpha": 0.35}
-    styles = (("data", filled), ("truth", filled), ("intervention", {"histtype": "step"}))
+    outline: dict[str, Any] = {"histtype": "step", "lw": 2}
+    styles = (("data", filled), ("truth", filled), ("posterior", outline), ("noise", outline))
     for (name, x), (role, style) in zip(values.items(), styles, strict=False):
         ax.hist(x, bins, density=True, color=COLOURS[role], label=name, **style)
+        ax.axvline(x.mean(), 0, 0.08, color=COLOURS[role], lw=3)
     ax.set(xlabel=xlabel, ylabel="density")
-    ax.legend(frameon=False)
+    figure.legend(loc="outside right upper", frameon=False)
     return figure
 
 
@@ -175,7 +181,7 @@ def densities(panels: Series, axis: ArrayLike, points: ArrayLike) -> Figure:
 
 def causal_graph(graph: CausalGraph, do: Names = ()) -> Figure:
     """The graph, causes above effects; an intervention cuts the edges into its node."""
-    figure, (ax,) = panels_in_a_row(1, 5.5, 1.2 + 0.8 * len(graph.generations))
+    figure, (ax,) = panels_in_a_row(1, 4.4, 0.8 + 0.7 * len(graph.generations))
     _graph_panel(ax, graph, do)
     return figure
 
@@ -213,7 +219,7 @@ def _graph_panel(ax: Axes, graph: CausalGraph, do: Names = (), node_size: int = 
     nx.draw_networkx_edges(drawn, where, cut, style="dotted", edge_color="0.7", **size)
     names = {n: n.replace("_", "\n") for n in graph.nodes}
     nx.draw_networkx_labels(drawn, where, names, font_size=8, ax=ax)
-    ax.margins(0.25)
+    ax.margins(0.2)
     ax.axis("off")
 
 

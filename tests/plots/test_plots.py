@@ -28,7 +28,7 @@ FIGURES = {
         CHAIN, {"J": np.eye(3)}, CHAIN.nodes
     ),
     "timings": lambda: plots.timings([1, 10], {"a": [1e-3, 2e-3], "b": [1e-3, np.nan]}, "d"),
-    "distributions": lambda: plots.distributions({k: GRID for k in "abc"}, "x"),
+    "distributions": lambda: plots.distributions({k: GRID for k in "abcd"}, "x"),
     "bars": lambda: plots.bars({"a": [1.0], "b": [-1.0]}, ["x_y"], limits=(-2, 2)),
     "clouds": lambda: plots.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
     "coverage": lambda: plots.coverage([0.5, 0.9], {"a": [0.4, 1.0], "b": torch.ones(2)}),
