@@ -21,13 +21,16 @@ Tibshirani, *An Introduction to the Bootstrap*, 1993).
 """
 
 import copy
+import itertools
+from collections.abc import Sequence
 
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from caufvae_lite.flow import CausalFlow
-from caufvae_lite.interventions import Intervention
+from caufvae_lite.interventions import Intervention, columns
 from caufvae_lite.mechanisms import evaluate, log_density
 
 Posterior = Independent | MultivariateNormal  # over noise, a vector for each picture
@@ -35,6 +38,7 @@ _STANDARD = Normal(0.0, 1.0)
 
 ENOUGH = 40  # held-out rows: with fewer, a 95 % interval would have no row beyond either end
 MOST = 2000  # held-out rows: more would say the same
+NEIGHBOURS, WIDEST = 6, 3.0  # of a row; and the largest factor by which a spread is widened
 FLOWS = 8  # that learn again, each from a resample of the labels
 STEPS, ROWS, LEARNING_RATE = 1000, 256, 2e-2  # of that learning; rows are drawn in each step
 
@@ -100,13 +104,19 @@ class Calibration(nn.Module):
     Args:
         flow: the model's, from which the others start.
         errors: ``(m, d)``, h(x) − u of held-out labelled rows, standardised.
+
+    Attributes:
+        flows: they answer in turn, each from its own resample of the labels.
+        scale: ``(d,)``, by which each effect is spread about the flows' mean, 1 or more.
     """
 
     errors: Tensor
+    scale: Tensor
 
     def __init__(self, flow: CausalFlow, errors: Tensor):
         super().__init__()
         self.register_buffer("errors", errors)
+        self.register_buffer("scale", torch.ones_like(errors[0]))
         self.flows = nn.ModuleList(copy.deepcopy(flow) for _ in range(FLOWS))
 
     def learn(self, labels: Tensor, generator: torch.Generator) -> None:
@@ -116,11 +126,8 @@ class Calibration(nn.Module):
         """
         graph = self.flows[0].graph
         known = ~torch.isnan(labels).any(0)
-        effects = [
-            (i, [graph.index(parent) for parent in graph.parents(name)])
-            for i, name in enumerate(graph.nodes)
-            if graph.parents(name)
-        ]
+        families = [(i, graph.parents(name)) for i, name in enumerate(graph.nodes)]
+        effects = [(i, [graph.index(p) for p in parents]) for i, parents in families if parents]
         effects = [(i, parents) for i, parents in effects if known[[i, *parents]].all()]
         if not effects:
             return
@@ -143,6 +150,34 @@ class Calibration(nn.Module):
             surprise.mean(1).sum().backward()
             optimizer.step()
             schedule.step()
+        self._widen(labels, bags, effects)
+
+    @torch.no_grad()
+    def _widen(
+        self, labels: Tensor, bags: Tensor, effects: Sequence[tuple[int, list[int]]]
+    ) -> None:
+        """Set ``scale``, for what all flows get wrong alike: a kink that no network follows.
+
+        Each row is predicted by the flows whose resample lacks it. Its residual is the row's
+        own noise plus the flows' error. Noises of two rows are independent, but the error is
+        much the same where causes are. So the mean product of neighbours' residuals estimates
+        the mean squared error, and the scale is what the flows' spread lacks to that.
+        """
+        inside = torch.stack([torch.bincount(bag, minlength=len(labels)) > 0 for bag in bags])
+        outside = (~inside).to(labels).unsqueeze(-1)  # (FLOWS, n, 1)
+        count = outside.sum(0)
+        rows = count[:, 0] > 0
+        filled = torch.nan_to_num(labels)
+        noises = [flow.node_noise(filled) for flow in self.flows]
+        shifts = torch.stack([filled - noise * torch.exp(s) for noise, s in noises])
+        residual = filled - (shifts * outside).sum(0) / count.clamp_min(1)
+        spread = shifts.var(0).mean(0) * (1 + (1 / count[rows]).mean())
+        for i, parents in effects:
+            causes, own = labels[rows][:, parents].cpu().numpy(), residual[rows, i]
+            _, near = cKDTree(causes).query(causes, k=NEIGHBOURS + 1)
+            other = own[torch.as_tensor(near[:, 1:], device=own.device)].mean(1)
+            missing = ((own * other).mean() / spread[i].clamp_min(1e-12)).clamp_min(0).sqrt()
+            self.scale[i] = missing.clamp(1.0, WIDEST)
 
     def draws(
         self, seen: Tensor, do: Intervention, k: int, generator: torch.Generator
@@ -152,5 +187,23 @@ class Calibration(nn.Module):
         for i in range(k):
             rows = torch.randint(m, (len(seen),), generator=generator, device=where)
             factors = seen - self.errors[rows.to(seen.device)]
-            found.append(self.flows[i % FLOWS].counterfactual(factors, do))
+            found.append(self._answer(factors, do, i % FLOWS) if do else factors)
         return found
+
+    def _answer(self, factors: Tensor, do: Intervention, which: int) -> Tensor:
+        """Factors ``(n, d)`` under ``do`` by one of the flows, spread about all flows' mean."""
+        graph = self.flows[0].graph
+        reach, fixed = graph.affected(do), columns(do, graph.nodes, factors)
+        values = [fixed.get(i, own) for i, own in enumerate(factors.unbind(-1))]
+        noises = [flow.node_noise(factors)[0] for flow in self.flows]
+        for name in itertools.chain.from_iterable(graph.generations):
+            i = graph.index(name)
+            if name not in reach or i in fixed:
+                continue
+            said = []
+            for flow, noise in zip(self.flows, noises, strict=True):
+                (log_scale,), (shift,) = flow.scales_and_shifts([i], values)
+                said.append(noise[:, i] * torch.exp(log_scale) + shift)
+            middle = torch.stack(said).mean(0)
+            values[i] = middle + self.scale[i] * (said[which] - middle)
+        return torch.stack(values, -1)

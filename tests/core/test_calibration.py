@@ -94,6 +94,7 @@ def test_the_flows_differ_as_regressions_on_so_many_rows_do(n, monkeypatch):
 
 def test_draws_under_do_take_the_flows_in_turn(new_model, held_out):
     model = calibrated(new_model, held_out)
+    model.calibration.scale.fill_(1.0)
     seen = torch.randn(7, 4, generator=seeded(2))
     do = {"left": torch.linspace(-1, 1, 7)}
     drawn = model.calibration.draws(seen, do, FLOWS + 1, seeded(3))
@@ -103,6 +104,69 @@ def test_draws_under_do_take_the_flows_in_turn(new_model, held_out):
         flow = model.calibration.flows[i % FLOWS]
         expected = flow.counterfactual(seen - model.calibration.errors[rows], do)
         torch.testing.assert_close(found, expected)
+
+
+def test_an_effect_is_spread_about_the_flows_mean_for_the_same_causes(new_model, held_out):
+    """left → middle → end: middle's scale is not applied to end a second time."""
+    model = calibrated(new_model, held_out)
+    calibration, do = model.calibration, {"left": torch.full((5,), 0.7)}
+    index = held_out.graph.index
+    calibration.errors.zero_()
+    seen = torch.randn(5, 4, generator=seeded(2))
+
+    def answers(middle, end):
+        calibration.scale[index("middle")], calibration.scale[index("end")] = middle, end
+        drawn = torch.stack(calibration.draws(seen, do, FLOWS, seeded()))
+        return drawn[..., index("middle")], drawn[..., index("end")]
+
+    one, two = answers(1.0, 1.0)[0], answers(2.0, 1.0)[0]
+    torch.testing.assert_close(two - two.mean(0), 2 * (one - one.mean(0)))
+    middle, end = answers(0.0, 1.0)
+    assert middle.std(0).max() < 1e-5 < end.std(0).min()
+    _, narrow = answers(0.0, 0.0)
+    assert narrow.std(0).max() < 1e-5
+
+
+def kinked(n, sigma, seed=0):
+    """effect = 3 |cause| + σ e: a kink that these few steps cannot follow."""
+    cause, e = torch.randn(2, n, generator=seeded(seed))
+    return torch.stack([cause, 3 * cause.abs() - 2 + sigma * e], -1)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 1.0])
+def test_what_all_flows_get_wrong_alike_widens_the_spread(sigma, monkeypatch):
+    """Linear flows miss a kink by the same amount. Their spread about the mean, once it is
+    scaled, is as large as their error against the law, which only this test knows."""
+    monkeypatch.undo()
+    monkeypatch.setattr(posterior, "WIDEST", 100.0)
+    torch.manual_seed(0)
+    calibration = Calibration(CausalFlow(CHAIN, hidden=()), torch.zeros(ENOUGH, 2))
+    labels = kinked(2000, sigma)
+    calibration.learn(labels, seeded())
+    causes = labels[:, :1]
+    with torch.no_grad():
+        said = torch.stack([f.mechanism("effect", causes)[1] for f in calibration.flows])
+    law = 3 * causes[:, 0].abs() - 2
+    error = (said.mean(0) - law).square().mean().sqrt()
+    assert error > 1  # and so the flows are wrong indeed
+    spread = said.var(0).mean().sqrt() * calibration.scale[1]
+    assert 0.8 < (spread / error) < 1.25
+    monkeypatch.setattr(posterior, "WIDEST", 3.0)
+    calibration.learn(labels, seeded())
+    assert calibration.scale[1] == 3.0
+
+
+def test_where_the_flows_are_right_nothing_is_widened_much(monkeypatch):
+    monkeypatch.undo()
+    scales = []
+    for seed in range(5):
+        labels, _ = linear(1600, seed)
+        torch.manual_seed(seed)
+        calibration = Calibration(CausalFlow(CHAIN, hidden=()), torch.zeros(ENOUGH, 2))
+        calibration.learn(labels, seeded(seed))
+        scales.append(calibration.scale[1].item())
+        assert calibration.scale[0] == 1.0  # a root has no mechanism to err
+    assert sorted(scales)[2] < 2, scales
 
 
 def test_factors_under_do_are_those_of_the_counterfactual(new_model, held_out):
