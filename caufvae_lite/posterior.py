@@ -112,12 +112,14 @@ class Calibration(nn.Module):
 
     errors: Tensor
     scale: Tensor
+    flows: Sequence[CausalFlow]
 
     def __init__(self, flow: CausalFlow, errors: Tensor):
         super().__init__()
         self.register_buffer("errors", errors)
         self.register_buffer("scale", torch.ones_like(errors[0]))
-        self.flows = nn.ModuleList(copy.deepcopy(flow) for _ in range(FLOWS))
+        copies = (copy.deepcopy(flow) for _ in range(FLOWS))
+        self.flows = nn.ModuleList(copies)  # type: ignore[assignment]
 
     def learn(self, labels: Tensor, generator: torch.Generator) -> None:
         """Train every flow on a resample of standardised labels ``(n, d)``, by −log p(u).

@@ -5,9 +5,8 @@ labels other rows, and within a seed all models have the same. Budget and networ
 scoreboard's. Every batch holds 16 labelled rows, so the few come again and again, for every
 model alike. Each model has weights of its own for few labels, the best of seven trials at 1 %
 of the labels (study `search`). The rows with all labels are the scoreboard's.
-
-Our completion and the two controls are trained with both shares. At 1 % the method without our
-completion, its label prior, and the two best published models stand beside them.
+Our completion and the two controls have both shares. At 1 % the method without our completion,
+its label prior, and the two best published models stand beside them.
 """
 
 from collections.abc import Sequence

@@ -64,13 +64,8 @@ def compute(key: Key) -> list[Score]:
     assert isinstance(model, CauFVAE)
     if model.calibration is None:
         model.calibrate(rows.rows(held_out), rows.factors, seed)
-    return coverage(model, world, rows.rows(held_out), some_of(test))
-
-
-def some_of(test: FactorDataset) -> FactorDataset:
-    """``TEST_ROWS`` random rows, the same for every model."""
-    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
-    return test.rows(order[:TEST_ROWS])
+    some = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:TEST_ROWS]
+    return coverage(model, world, rows.rows(held_out), test.rows(some))
 
 
 def coverage(

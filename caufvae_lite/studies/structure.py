@@ -29,7 +29,7 @@ from caufvae_lite.worlds import Pendulum
 from caufvae_lite.worlds.examination import Score
 
 __all__ = ["CAM", "FEW_CASES", "GATES", "LABEL_WORLDS", "LARGE_CASES", "NORMAL_WORLDS"]
-__all__ += ["ORDER_UNKNOWN", "PC", "PENDULUM_NOISE", "SCM_CASES", "STUDY"]
+__all__ += ["ORDER_UNKNOWN", "PC", "PENDULUM_NOISE", "ROWS", "SCM_CASES", "STUDY"]
 
 FIRST_SEED = 20
 FEW_SEEDS = 5  # of what takes long: few labels, unknown order
