@@ -17,11 +17,11 @@ can be trusted. Its draws of factors carry both errors::
     z under do = f_k(f_k⁻¹(z); do),   f_k a flow that learned from the k-th resample of u
 
 The first line is the bootstrap of residuals and the second the bootstrap of cases (Efron and
-Tibshirani, *An Introduction to the Bootstrap*, 1993).
+Tibshirani, *An Introduction to the Bootstrap*, 1993). What all flows get wrong alike is not in
+their disagreement; neighbouring rows show it, and the disagreement is widened by that much.
 """
 
 import copy
-import itertools
 from collections.abc import Sequence
 
 import torch
@@ -36,8 +36,7 @@ from caufvae_lite.mechanisms import evaluate, log_density
 Posterior = Independent | MultivariateNormal  # over noise, a vector for each picture
 _STANDARD = Normal(0.0, 1.0)
 
-ENOUGH = 40  # held-out rows: with fewer, a 95 % interval would have no row beyond either end
-MOST = 2000  # held-out rows: more would say the same
+ENOUGH, MOST = 40, 2000  # held-out rows; fewer leave none beyond either end of a 95 % interval
 NEIGHBOURS, WIDEST = 6, 3.0  # of a row; and the largest factor by which a spread is widened
 FLOWS = 8  # that learn again, each from a resample of the labels
 STEPS, ROWS, LEARNING_RATE = 1000, 256, 2e-2  # of that learning; rows are drawn in each step
@@ -176,9 +175,11 @@ class Calibration(nn.Module):
         spread = shifts.var(0).mean(0) * (1 + (1 / count[rows]).mean())
         for i, parents in effects:
             causes, own = labels[rows][:, parents].cpu().numpy(), residual[rows, i]
-            _, near = cKDTree(causes).query(causes, k=NEIGHBOURS + 1)
-            other = own[torch.as_tensor(near[:, 1:], device=own.device)].mean(1)
-            missing = ((own * other).mean() / spread[i].clamp_min(1e-12)).clamp_min(0).sqrt()
+            _, found = cKDTree(causes).query(causes, k=NEIGHBOURS + 1)
+            near = torch.as_tensor(found, device=own.device)
+            others = near != torch.arange(len(own), device=own.device).unsqueeze(1)
+            error = ((own.unsqueeze(1) * own[near]) * others).sum() / others.sum()
+            missing = (error / spread[i].clamp_min(1e-12)).clamp_min(0).sqrt()
             self.scale[i] = missing.clamp(1.0, WIDEST)
 
     def draws(
@@ -198,10 +199,8 @@ class Calibration(nn.Module):
         reach, fixed = graph.affected(do), columns(do, graph.nodes, factors)
         values = [fixed.get(i, own) for i, own in enumerate(factors.unbind(-1))]
         noises = [flow.node_noise(factors)[0] for flow in self.flows]
-        for name in itertools.chain.from_iterable(graph.generations):
-            i = graph.index(name)
-            if name not in reach or i in fixed:
-                continue
+        walk = [name for generation in graph.generations for name in generation]
+        for i in (graph.index(name) for name in walk if name in reach and name not in do):
             said = []
             for flow, noise in zip(self.flows, noises, strict=True):
                 (log_scale,), (shift,) = flow.scales_and_shifts([i], values)

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from caufvae_lite.baselines.recipe import LABELS, Recipe, grid
 from caufvae_lite.caufvae import CauFVAE
-from caufvae_lite.factor_vae import check_weights
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.networks import ImageShape
 from caufvae_lite.posterior import Posterior, kl_from_standard_normal
@@ -46,10 +45,10 @@ class PublishedCauFVAE(CauFVAE):
         super().__init__(
             graph, image_shape, label_likelihood=label_likelihood, **FIXED, **options
         )
-        check_weights(label_dropout=label_dropout)
-        self.label_dropout = label_dropout
-        pairs = len(graph) * (len(graph) - 1) // 2 if self.covariance == "full" else 0
-        outputs = 2 * self.latent_dims + pairs
+        if not 0 <= label_dropout <= 1:
+            raise ValueError(f"label_dropout must be a share from 0 to 1, got {label_dropout}.")
+        self.label_dropout = float(label_dropout)
+        outputs = self.encoder.shortcut.out_features
         self.merge = nn.Sequential(
             nn.Linear(outputs + 2 * len(graph), 64), nn.SiLU(), nn.Linear(64, outputs)
         )

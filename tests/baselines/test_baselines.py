@@ -414,6 +414,12 @@ def test_the_published_encoder_reads_labels_in_training_only(diamond, pictures):
     assert torch.equal(untold, model.encode(images).mean)
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.5, math.nan])
+def test_an_impossible_share_of_dropped_labels_is_refused(diamond, share):
+    with pytest.raises(ValueError, match="label_dropout"):
+        PublishedCauFVAE(diamond, SHAPE, label_dropout=share)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_labels_are_dropped_by_the_row(diamond, share):
     model = built(PublishedCauFVAE, diamond, label_dropout=share)

@@ -169,6 +169,56 @@ def test_where_the_flows_are_right_nothing_is_widened_much(monkeypatch):
     assert sorted(scales)[2] < 2, scales
 
 
+def test_rows_with_equal_causes_are_not_taken_for_their_own_neighbours():
+    """Of seven rows with one cause the tree may name any first, not only the row itself.
+
+    A row's own squared residual is the variance of its noise, here 1, and no error of the
+    flows. These know the law, effect = e, up to a shift of .1 in either direction.
+    """
+    cause = torch.arange(1400).div(7, rounding_mode="floor") / 100
+    labels = torch.stack([cause, torch.randn(1400, generator=seeded(1))], -1)
+    calibration = Calibration(CausalFlow(CHAIN, hidden=()), torch.zeros(ENOUGH, 2))
+    with torch.no_grad():
+        for k, flow in enumerate(calibration.flows):
+            for weights in flow.mechanisms["effect"].parameters():
+                weights.zero_()
+            flow.mechanisms["effect"].biases[-1][1] = 0.1 * (-1) ** k
+    bags = torch.randint(1400, (FLOWS, 1400), generator=seeded(2))
+    calibration._widen(labels, bags, [(1, [0])])
+    # With each row as a neighbour of itself, √(1/7 ÷ .015) = 3.1, and so WIDEST.
+    assert calibration.scale[1] < 2
+
+
+def test_a_row_is_predicted_by_the_flows_that_have_not_seen_it():
+    """Half of the flows saw only effects of 1, and say 1. The others saw and say −1.
+
+    Every row they have not seen they miss by 2. Their variance is 8/7; and a mean of the four
+    flows that missed a row varies by a quarter of it on top.
+    """
+    high = torch.arange(400) < 200
+    effect = torch.where(high, 1.0, -1.0)
+    cause = torch.arange(400) / 100 + 10 * high
+    calibration = Calibration(CausalFlow(CHAIN, hidden=()), torch.zeros(ENOUGH, 2))
+    with torch.no_grad():
+        for k, flow in enumerate(calibration.flows):
+            for weights in flow.mechanisms["effect"].parameters():
+                weights.zero_()
+            flow.mechanisms["effect"].biases[-1][1] = (-1.0) ** k
+    halves = torch.arange(200).repeat(2), 200 + torch.arange(200).repeat(2)
+    bags = torch.stack([halves[k % 2] for k in range(FLOWS)])
+    calibration._widen(torch.stack([cause, effect], -1), bags, [(1, [0])])
+    expected = 2 / math.sqrt(8 / 7 * (1 + 1 / 4))
+    assert calibration.scale[1].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_do_cannot_reach_is_drawn_as_without_it(new_model, held_out):
+    model, images = calibrated(new_model, held_out), held_out.images[:5]
+    usual = model.factors(images, samples=9, seed=0)
+    under = model.factors(images, samples=9, seed=0, do={"left": 0.3})
+    right = held_out.graph.index("right")  # no descendant of left
+    assert torch.equal(under[..., right], usual[..., right])
+
+
 def test_factors_under_do_are_those_of_the_counterfactual(new_model, held_out):
     model, images = calibrated(new_model, held_out), held_out.images[:5]
     do = {"left": 0.3}

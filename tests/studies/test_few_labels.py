@@ -40,7 +40,7 @@ def test_only_the_controls_go_without_the_bound():
         m: recipe.options.get("kl_weight", 1) for m, recipe in few_labels.RECIPES.items()
     }
     assert {m for m, weight in weights.items() if weight == 0} == set(CONTROLS)
-    assert all(weights[m] == 1 for m in weights.keys() - CONTROLS)
+    assert all(weights[m] == 1 for m in weights.keys() - set(CONTROLS))
 
 
 def test_rows_are_counted_and_seeds_are_in_order():

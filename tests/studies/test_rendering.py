@@ -107,6 +107,8 @@ CHAIN = pd.DataFrame(
         ("z", "image r2", "z", -1.0),
         ("x", "drift", "w", 0.1), ("y", "drift", "x", 0.3), ("z", "drift", "x", 0.9),
         ("y", "in support drift", "x", 0.8),
+        ("z", "in support", "", 0.6), ("z", "in support drift", "x", 0.2),
+        ("z", "in support drift", "y", 0.1), ("x+z", "image r2", "z", -5.0),
         ("x", "psnr", "", 30.0), ("y", "psnr", "", 20.0), ("x+w", "psnr", "", 9.0),
         ("y", "psnr copy", "", 5.0), ("", "psnr", "", 2.0),
         ("", "r2", "x", 0.5), ("", "r2", "y", 0.4),
@@ -125,17 +127,23 @@ CHAIN = pd.DataFrame(
         ("leakage, sd", 0.3),
         ("what-if picture, dB", 20.0),
         ("MIC", 0.5),
+        ("do(effect), worst R² as drawn", -1.0),
+        ("drift, sd", 0.9),
+        ("in support, share of rows", 0.6),
+        ("drift there, sd", 0.2),
     ],
 )
 def test_columns_take_the_worst_over_single_causes(title, number):
-    """A chain x → y → z with a bystander w; several do() at once, and leaves, do not count."""
-    columns = {c.title: c for c in (*rendering.CAUSAL, *rendering.REPRESENTATION)}
+    """A chain x → y → z with a bystander w; causes and leaves are asked apart, and several
+    do() at once do not count."""
+    tables = rendering.CAUSAL, rendering.EFFECTS, rendering.REPRESENTATION
+    columns = {c.title: c for table in tables for c in table}
     assert columns[title].of(CHAIN) == number
 
 
 def test_a_run_without_the_numbers_has_none():
     run = CHAIN.assign(measure="something else")
-    for column in (*rendering.CAUSAL, *rendering.REPRESENTATION):
+    for column in (*rendering.CAUSAL, *rendering.EFFECTS, *rendering.REPRESENTATION):
         assert np.isnan(column.of(run))
 
 
