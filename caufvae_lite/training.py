@@ -83,7 +83,7 @@ def fit(
         progress: show a progress bar.
         on_epoch: called with the history so far after every epoch (`notebook.live` draws it).
         calibrate: let the held-out rows set the spread of the model's draws afterwards, where
-            enough of them have labels (see `CauFVAE.calibrate`; a second or two).
+            enough of them have labels (see `CauFVAE.calibrate`; about three seconds).
         options: the other `Settings`, and those of the worker. That is `scaling.Team`, with
             ``checkpoint=``, ``resume=``, ``accumulate=``, ``mixed_precision=``, ``stop=``.
 
