@@ -159,37 +159,36 @@ class CauFVAE(FactorVAE):
         return self.flow.inverse(given.mean + given.stddev * noise)[0]
 
     def calibrate(
-        self, held_out: FactorDataset, labels: Tensor | None = None, seed: int = 0
+        self, dataset: FactorDataset, rows: Tensor | None = None, seed: int = 0
     ) -> None:
         """Let labelled rows set the spread of draws, see `posterior.Calibration`.
 
         Args:
-            held_out: rows that the model was not trained on. Those with all labels count.
-            labels: ``(n, d)`` in the data's units, to learn the mechanisms from again: as many
-                as there are, those of the training rows included. None takes ``held_out``'s.
+            dataset: its labels teach the mechanisms again, those of training rows included.
+            rows: integers, those of its rows that the model was not trained on. Where all
+                labels are there they say how wrong it reads. None takes them all.
             seed: of the resampling.
 
-        A binary factor is drawn as the encoder sees it. Fewer than 40 rows with all labels are
-        a ValueError, after which the model is uncalibrated.
+        A binary factor is drawn as the encoder sees it. Fewer than 40 such rows with all labels
+        are a ValueError, after which the model is uncalibrated.
         """
         self.calibration = None
-        labels = held_out.factors if labels is None else torch.as_tensor(labels)
-        known = self.standardise(labels, len(labels))[~torch.isnan(labels).any(-1)]
-        rows = torch.nonzero(~torch.isnan(held_out.factors).any(-1)).flatten()[:MOST]
-        if min(len(rows), len(known)) < ENOUGH:
+        complete = ~torch.isnan(dataset.factors).any(-1)
+        rows = torch.arange(len(dataset)) if rows is None else rows
+        rows = rows[complete[rows]][:MOST]
+        if len(rows) < ENOUGH:
             raise ValueError(
-                f"A calibration needs at least {ENOUGH} held-out rows with all labels, and as "
-                f"many rows of labels; here are {len(rows)} and {len(known)}. With fewer, "
-                "nothing says how wrong the model is."
+                f"A calibration needs at least {ENOUGH} held-out rows with all labels, and "
+                f"here are {len(rows)}: too few to say how wrong the model is."
             )
-        truth = self.standardise(held_out.factors[rows], len(rows))
+        labels = self.standardise(dataset.factors, len(dataset))
         batches = rows.split(inference_batch(self.image_shape))
         with torch.no_grad():
-            parts = [self.proposal(self.prepared(held_out.images[b]))[0] for b in batches]
-        errors = torch.cat(parts)[:, : len(self.graph)] - truth
+            parts = [self.proposal(self.prepared(dataset.images[b]))[0] for b in batches]
+        errors = torch.cat(parts)[:, : len(self.graph)] - labels[rows.to(labels.device)]
         found = Calibration(self.flow, errors.masked_fill(self.binary, 0.0))
-        latents = known.masked_fill(self.binary, torch.nan)
-        found.to(self.mean.device).learn(latents, keyed_generator(seed, CALIBRATION))
+        known = labels[complete.to(labels.device)].masked_fill(self.binary, torch.nan)
+        found.to(self.mean.device).learn(known, keyed_generator(seed, CALIBRATION))
         self.calibration = found.eval()
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:

@@ -261,7 +261,7 @@ class FactorVAE(Answers):
                     self.binary_latents[value, i] = latents[rows, i].mean()
 
     def calibrate(
-        self, held_out: FactorDataset, labels: Tensor | None = None, seed: int = 0
+        self, dataset: FactorDataset, rows: Tensor | None = None, seed: int = 0
     ) -> None:
         """Nothing: only a model with a causal flow can, see `CauFVAE`."""
 

@@ -25,7 +25,7 @@ from caufvae_lite.data import FactorDataset, held_out_rows, labelled_rows
 from caufvae_lite.factor_vae import TERMS, FactorVAE
 from caufvae_lite.history import History
 from caufvae_lite.networks import choose_device
-from caufvae_lite.posterior import ENOUGH, MOST
+from caufvae_lite.posterior import ENOUGH
 from caufvae_lite.randomness import keyed_generator, normal
 
 ORDER, NOISE, VALIDATION, LABELLED = range(2, 6)  # what random draws are keyed by
@@ -151,10 +151,8 @@ class Run:
     def calibrate(self) -> None:
         """Calibrate the trained model by the held-out rows, if enough of them have labels."""
         labelled = ~torch.isnan(self.dataset.factors[self.held_out]).any(-1)
-        rows = self.held_out[labelled][:MOST]
-        if len(rows) >= ENOUGH:
-            labels, seed = self.dataset.factors, self.settings.seed
-            self.model.calibrate(self.dataset.rows(rows), labels, seed)
+        if labelled.sum() >= ENOUGH:
+            self.model.calibrate(self.dataset, self.held_out, self.settings.seed)
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Rows ``(b,)`` and draws ``(b, latent_dims)`` of the epoch's batches still to come."""

@@ -63,7 +63,7 @@ def compute(key: Key) -> list[Score]:
     held_out, _ = held_out_rows(len(rows), Settings(epochs=1).validation, seed)
     assert isinstance(model, CauFVAE)
     if model.calibration is None:
-        model.calibrate(rows.rows(held_out), rows.factors, seed)
+        model.calibrate(rows, held_out, seed)
     some = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:TEST_ROWS]
     return coverage(model, world, rows.rows(held_out), test.rows(some))
 
