@@ -15,7 +15,7 @@ from caufvae_lite.history import History
 from caufvae_lite.interventions import Decoded, FactorModel
 from caufvae_lite.scaling import Team
 from caufvae_lite.training import fit
-from caufvae_lite.worlds import Pendulum, Water, World
+from caufvae_lite.worlds import Machine, Pendulum, Water, World
 
 training.WORKER = Team  # so `fit` takes all processes that were started, and can be resumed
 
@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = ["CausalFlow", "CausalGraph", "Decoded", "FactorDataset", "FactorModel", "History"]
 __all__ += ["CauFVAE", "CheckpointError", "FactorVAE", "fit", "load", "load_pretrained", "save"]
-__all__ += ["CelebA", "Digits", "Pendulum", "Water", "World", "baselines", "metrics"]
+__all__ += ["CelebA", "Digits", "Machine", "Pendulum", "Water", "World", "baselines", "metrics"]
 __all__ += ["__version__", "explore", "setup", "show"]
 
 

@@ -31,7 +31,7 @@ from caufvae_lite.scaling.team import PRECISIONS, TrainingStopped
 from caufvae_lite.studies import core
 from caufvae_lite.training import fit
 
-DATA = ("pendulum", "pendulum-noisy", "water", "digits", "celeba")
+DATA = ("pendulum", "pendulum-noisy", "water", "machine", "digits", "celeba")
 
 
 def load_data(job: argparse.Namespace) -> FactorDataset:

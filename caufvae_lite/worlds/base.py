@@ -66,6 +66,7 @@ class StructuralWorld(ABC):
         units: a unit for each name ("" where left out).
         image_size: side of the square pictures, in pixels, at least 8.
         noise: σ, standard deviation of the noise that every effect gets after its law.
+        binary: the roots that are 0 or 1, with even odds.
 
     Attributes:
         effects: the names that have causes, in node order: the columns of `law`.
@@ -86,6 +87,7 @@ class StructuralWorld(ABC):
         units: Mapping[str, str] | None = None,
         image_size: int = 64,
         noise: float = 0.0,
+        binary: Sequence[str] = (),
     ):
         if image_size < 8:
             raise ValueError(f"image_size must be at least 8 pixels, got {image_size}.")
@@ -102,6 +104,12 @@ class StructuralWorld(ABC):
         self.units = {n: (units or {}).get(n, "") for n in graph.nodes}
         self.image_size, self.noise = int(image_size), float(noise)
         self.effects = tuple(n for n in graph.nodes if n not in graph.roots)
+        self.kinds = dict.fromkeys(binary, "binary")
+        for name in binary:
+            if name not in graph.roots or self.ranges[name] != (0, 1):
+                raise ValueError(
+                    f"{name!r} is binary: it must be a root with the range (0, 1)."
+                )
         usual = (-3 * self.noise, 3 * self.noise)
         self.noisy = dict.fromkeys(self.effects, usual) if self.noise > 0 else {}
 
@@ -148,6 +156,8 @@ class StructuralWorld(ABC):
         generator = generator_from(seed)
         low, high = torch.tensor([self.ranges[root] for root in self.graph.roots]).T
         uniform = torch.rand(n, len(low), generator=generator)
+        even = torch.tensor([root in self.kinds for root in self.graph.roots])
+        uniform = torch.where(even, uniform.round(), uniform)
         return self.from_roots(low + uniform * (high - low), generator, do)
 
     def from_roots(
@@ -169,7 +179,7 @@ class StructuralWorld(ABC):
         factors = self._apply(do, factors, noise, changed=self.graph.roots)
         parts = factors.split(TURNED_AT_ONCE)
         images = torch.cat([(self.render(p) * 255).round().to(torch.uint8) for p in parts])
-        return FactorDataset(images, factors, self.graph, self.units)
+        return FactorDataset(images, factors, self.graph, self.units, self.kinds)
 
     def counterfactual(self, factors: Tensor, do: Intervention) -> Tensor:
         """What ``factors`` ``(n, d)``, lawful or not, would have been under ``do``.

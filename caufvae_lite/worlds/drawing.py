@@ -119,8 +119,14 @@ def bar(
     paint(canvas[:, :, rows, columns], down.unsqueeze(2) * across.unsqueeze(1), colour)
 
 
-def disc(canvas: Tensor, x: Tensor, y: Tensor, radius: Tensor, colour: Colour) -> None:
-    """Draw a disc, exact for any radius, even below a pixel; none where it is 0 or less."""
+def disc(
+    canvas: Tensor, x: Tensor, y: Tensor, radius: Tensor, colour: Colour,
+    brightness: Tensor | None = None,
+) -> None:  # fmt: skip
+    """Draw a disc, exact for any radius, even below a pixel; none where it is 0 or less.
+
+    ``brightness`` ``(n,)`` goes from 0, which is black, to 1, which is the colour.
+    """
     size = canvas.shape[-1]
     columns, rows = touched(x - radius, x + radius, size), touched(y - radius, y + radius, size)
     across = torch.arange(columns.start, columns.stop + 1).to(canvas)
@@ -128,8 +134,32 @@ def disc(canvas: Tensor, x: Tensor, y: Tensor, radius: Tensor, colour: Colour) -
     x, y, radius = x.view(-1, 1, 1), y.view(-1, 1, 1), radius.view(-1, 1, 1)
     unit = radius.clamp_min(1e-4)
     corner = disc_corner((across - x) / unit, (down - y) / unit)
-    area = corner.diff(dim=1).diff(dim=2) * unit.square() * (radius > 0)
-    paint(canvas[:, :, rows, columns], area.clamp_(0, 1), colour)
+    area = (corner.diff(dim=1).diff(dim=2) * unit.square() * (radius > 0)).clamp_(0, 1)
+    region = canvas[:, :, rows, columns]
+    if brightness is None:
+        return paint(region, area, colour)
+    paint(region, area, BLACK)
+    light = (area * brightness.view(-1, 1, 1)).unsqueeze(1)
+    region += light * torch.tensor(colour).to(light).view(3, 1, 1)
+
+
+def rod(
+    canvas: Tensor, start: tuple[Places, Places], end: tuple[Tensor, Tensor], half: float
+) -> None:
+    """Draw a black line, ``2 half`` pixels wide; what covers its far end hides a rough cut."""
+    size = canvas.shape[-1]
+    x0, y0 = (torch.as_tensor(v).to(canvas).view(-1, 1, 1) for v in start)
+    x1, y1 = (v.view(-1, 1, 1) for v in end)
+    rows = touched(torch.minimum(y0, y1) - half, torch.maximum(y0, y1) + half, size)
+    across, down = pixel_centres(canvas)
+    dx, dy = across - x0, down[rows, None] - y0
+    end_x, end_y = x1 - x0, y1 - y0
+    length = torch.hypot(end_x, end_y)
+    ux, uy = end_x / length, end_y / length
+    aside, along = uy * dx - ux * dy, ux * dx + uy * dy
+    coverage = half_plane(half - aside, ux, uy) + half_plane(half + aside, ux, uy) - 1
+    between = half_plane(along, ux, uy).mul_(along < length)
+    paint(canvas[:, :, rows], coverage.mul_(between).clamp_(0, 1), BLACK)
 
 
 def as_pictures(images: Tensor) -> Tensor:

@@ -17,8 +17,6 @@ original's one-inch picture. With cot φ instead of its tan φ, light from strai
 (φ = 90°) needs no exception. With σ = 0 the shadow is a function of the angles.
 """
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -97,7 +95,7 @@ class Pendulum(StructuralWorld):
         left, ground = FRAME.to_pixels(position - length / 2, GROUND, size)
         right, _ = FRAME.to_pixels(position + length / 2, GROUND, size)
         ground, half = torch.tensor(ground).to(canvas), LINE_WIDTH * size / 2
-        _rod(canvas, *ball)
+        drawing.rod(canvas, FRAME.to_pixels(*PIVOT, size), ball, half)
         _disc(canvas, *ball, BALL_RADIUS, FIREBRICK)
         _disc(canvas, *sun, SUN_RADIUS, ORANGE)
         drawing.bar(canvas, left, right, ground - half, ground + half, BLACK)
@@ -150,24 +148,6 @@ def _disc(canvas: Tensor, x: Tensor, y: Tensor, radius: float, colour: Colour) -
     slope = (dx.abs() / half_width + dy.abs() / half_height).mul_(2).clamp_min_(1e-6)
     coverage = (1 - dx.square() - dy.square()).div_(slope).add_(0.5).clamp_(0, 1)
     drawing.paint(canvas[:, :, rows], coverage, colour)
-
-
-def _rod(canvas: Tensor, x: Tensor, y: Tensor) -> None:
-    """The line from the pivot to pixel (x, y), whose far end lies under the ball."""
-    size = canvas.shape[-1]
-    pivot_x, pivot_y = FRAME.to_pixels(*PIVOT, size)
-    half = LINE_WIDTH * size / 2
-    rows = drawing.touched(y.clamp(max=pivot_y) - half, y.clamp(min=pivot_y) + half, size)
-    across, down = drawing.pixel_centres(canvas)
-    dx, dy = across - pivot_x, down[rows, None] - pivot_y
-    end_x, end_y = x.view(-1, 1, 1) - pivot_x, y.view(-1, 1, 1) - pivot_y
-    length = torch.hypot(end_x, end_y)
-    ux, uy = end_x / length, end_y / length
-    aside, along = uy * dx - ux * dy, ux * dx + uy * dy
-    side = partial(drawing.half_plane, nx=ux, ny=uy)
-    coverage = side(half - aside) + side(half + aside) - 1
-    between = side(along).mul_(along < length)
-    drawing.paint(canvas[:, :, rows], coverage.mul_(between).clamp_(0, 1), BLACK)
 
 
 def _unclip(centre: Tensor) -> Tensor:

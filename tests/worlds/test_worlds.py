@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import r2_score
 
 from caufvae_lite import CausalGraph, FactorDataset
-from caufvae_lite.worlds import Pendulum, StructuralWorld, Water, World
+from caufvae_lite.worlds import Machine, Pendulum, StructuralWorld, Water, World
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding_a_world.md"
 THE_WORLD, ITS_CHECKS, ITS_USE = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
@@ -28,6 +28,8 @@ KINDS = {
     "noisy pendulum": (Pendulum, 1.5),
     "water": (Water, 0.0),
     "noisy water": (Water, 0.3),
+    "machine": (Machine, 0.0),
+    "noisy machine": (Machine, 1.0),
     "garden": (Garden, 0.0),
     "noisy garden": (Garden, 0.5),
 }
@@ -59,7 +61,7 @@ def residual(world, factors):
 
 def another_value(world, name):
     low, high = world.ranges[name]
-    return low + 0.3 * (high - low)
+    return 1.0 if name in world.kinds else low + 0.3 * (high - low)
 
 
 # -------------------------------------------------------------------------- what it says
