@@ -9,6 +9,7 @@ from caufvae_lite.baselines import (
     carefl,
     causalvae,
     dear,
+    deepscm,
     icmvae,
     ivae,
     vae,
@@ -18,13 +19,14 @@ from caufvae_lite.baselines.carefl import CareflVAE
 from caufvae_lite.baselines.causalvae import CausalVAE
 from caufvae_lite.baselines.controls import TwoStages
 from caufvae_lite.baselines.dear import DearPriorVAE
+from caufvae_lite.baselines.deepscm import DeepSCM
 from caufvae_lite.baselines.icmvae import ICMVAE
 from caufvae_lite.baselines.ivae import IVAE
 from caufvae_lite.baselines.published import PublishedCauFVAE
 from caufvae_lite.baselines.vae import VAE
 
 __all__ = ["ICMVAE", "IVAE", "VAE", "BetaVAE", "CareflVAE", "CausalVAE", "DearPriorVAE"]
-__all__ += ["PublishedCauFVAE", "TwoStages"]
+__all__ += ["DeepSCM", "PublishedCauFVAE", "TwoStages"]
 
 RECIPES = vae.RECIPES | beta_vae.RECIPES | ivae.RECIPES | causalvae.RECIPES
-RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES
+RECIPES |= dear.RECIPES | icmvae.RECIPES | carefl.RECIPES | deepscm.RECIPES

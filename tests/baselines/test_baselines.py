@@ -16,6 +16,7 @@ from caufvae_lite.baselines import (
     CareflVAE,
     CausalVAE,
     DearPriorVAE,
+    DeepSCM,
     PublishedCauFVAE,
     TwoStages,
 )
@@ -23,8 +24,9 @@ from caufvae_lite.baselines.dear import PiecewiseLinear
 
 SHAPE = (3, 16, 16)
 ALL = (VAE, BetaVAE, IVAE, CausalVAE, DearPriorVAE, ICMVAE, CareflVAE, TwoStages)
-ALL += (PublishedCauFVAE,)
+ALL += (PublishedCauFVAE, DeepSCM)
 WITH_DENSITY = (CausalVAE, DearPriorVAE, ICMVAE, CareflVAE, TwoStages, PublishedCauFVAE)
+WITH_DENSITY += (DeepSCM,)
 every = pytest.mark.parametrize("kind", ALL, ids=lambda k: k.__name__)
 with_density = pytest.mark.parametrize("kind", WITH_DENSITY, ids=lambda k: k.__name__)
 
@@ -434,3 +436,46 @@ def test_labels_are_dropped_by_the_row(diamond, share):
     if 0 < share < 1:  # and the choice has nothing to do with the noise
         assert abs(draws[told, 0].mean()) < 4 / math.sqrt(n / 2)
         assert abs(draws[told, 0].var() - 1) < 4 * math.sqrt(2 / (n / 2))
+
+
+def test_deepscms_pictures_teach_no_attribute_where_labels_are_known(diamond, pictures):
+    model = built(DeepSCM, diamond).train()
+    labels = labels_for(model, 6)
+    draws = torch.randn(6, 8, generator=seeded()).double()
+    model.row_terms(pictures(6), labels, draws)["reconstruction"].sum().backward()
+    by_output = model.encoder.shortcut.weight.grad  # first those that read the attributes
+    assert not by_output[:4].any() and by_output[4:8].any()
+    assert not any(p.grad is not None and p.grad.any() for p in model.flow.parameters())
+
+
+def test_deepscms_picture_is_given_the_labels_and_a_reading_where_they_are_missing(
+    diamond, pictures
+):
+    model, scenes = built(DeepSCM, diamond), pictures(3)
+    labels = model.factors(scenes).double()
+    draws = torch.randn(3, 8, generator=seeded(1)).double()
+    whole = model.row_terms(scenes, labels, draws)
+    part = labels.clone()
+    part[:, 1:3] = torch.nan
+    missing = model.row_terms(scenes, part, draws)  # what was missing is what the model reads
+    assert torch.allclose(whole["reconstruction"], missing["reconstruction"], atol=1e-5)
+    other = model.row_terms(scenes, labels + 1, draws)
+    assert not torch.allclose(whole["reconstruction"], other["reconstruction"], atol=1e-3)
+
+
+def test_deepscms_kl_is_of_the_style_alone_which_reads_the_attributes(diamond, pictures):
+    model, scenes = built(DeepSCM, diamond, style_dims=2, extra_dims=1), pictures(3)
+    labels = model.factors(scenes).double()
+    q = model.encode(scenes)
+    style = Normal(q.mean[:, 4:], q.stddev[:, 4:])
+    expected = torch.distributions.kl_divergence(style, Normal(0.0, 1.0)).sum(-1)
+    found = model.row_terms(scenes, labels, torch.zeros(3, 7).double())["kl"]
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert (q.stddev[:, :4] < 1e-3).all()  # attributes are read, not inferred
+    moved = model.row_terms(scenes, labels + 1, torch.zeros(3, 7).double())["kl"]
+    assert not torch.allclose(moved, found, atol=1e-3)
+
+
+def test_deepscm_needs_a_style(diamond):
+    with pytest.raises(ValueError, match="style_dims"):
+        DeepSCM(diamond, SHAPE, style_dims=0)
