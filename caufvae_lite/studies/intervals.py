@@ -25,7 +25,7 @@ from torch import Tensor
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import FactorDataset, held_out_rows
 from caufvae_lite.factor_vae import FactorVAE
-from caufvae_lite.studies import core, scoreboard
+from caufvae_lite.studies import core, few_labels, scoreboard
 from caufvae_lite.studies.base import Key, Study
 from caufvae_lite.training import Settings
 from caufvae_lite.worlds import StructuralWorld
@@ -35,7 +35,7 @@ __all__ = ["LEVELS", "STUDY", "WORLDS", "coverage"]
 
 LEVELS = (50, 80, 90, 95)  # per cent
 DRAWS, TEST_ROWS = 200, 1000
-SMALL = tuple(world for world in scoreboard.WORLDS if "block" not in world)
+SMALL = few_labels.WORLDS
 WORLDS = (*SMALL, *core.SHIPPED)
 
 
