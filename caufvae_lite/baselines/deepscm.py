@@ -18,7 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from caufvae_lite.baselines.recipe import LIKELIHOOD_TRIALS, Recipe
+from caufvae_lite.baselines.recipe import (
+    LABELS,
+    LIKELIHOOD_TRIALS,
+    SCOREBOARD_LIKELIHOOD,
+    Recipe,
+)
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.factor_vae import Terms
 from caufvae_lite.graph import CausalGraph
@@ -88,5 +93,5 @@ class DeepSCM(CauFVAE):
         }
 
 
-_BEST = {"supervision": 60.0, "label_likelihood": 20.0}
+_BEST = {**LABELS, "label_likelihood": SCOREBOARD_LIKELIHOOD}
 RECIPES = {"DeepSCM": Recipe(DeepSCM, _BEST, LIKELIHOOD_TRIALS)}
