@@ -1,9 +1,12 @@
-"""Established ways from an order to a graph: CAM's pruning, and PC.
+"""Established ways to a graph: CAM's pruning, PC, and DAGMA.
 
 CAM (Bühlmann, Peters, Ernest 2014) needs ``statsmodels``, PC (Spirtes, Glymour 1991)
-``causal-learn``; both come with the extra ``bench``.
+``causal-learn``, and DAGMA (Bello, Aragam, Ravikumar 2022) ``dagma``; all come with the extra
+``bench``.
 """
 
+import io
+from contextlib import redirect_stderr
 from importlib import import_module
 from types import ModuleType
 
@@ -16,6 +19,8 @@ from caufvae_lite.graph import CausalGraph
 
 CAM_LEVEL, CURVES = 1e-3, 10  # of the F test, and the degrees of freedom of each spline
 PC_LEVEL = 0.01  # of Fisher's test
+DAGMA_HIDDEN = 10  # units of each factor's network, as in its authors' example
+DAGMA_STEPS = (5_000, 8_000)  # of each round but the last, and of that: a tenth of its defaults
 
 
 def cam(factors: Tensor, super_graph: CausalGraph) -> CausalGraph:
@@ -55,7 +60,31 @@ def pc(factors: Tensor, super_graph: CausalGraph) -> CausalGraph:
     search = _optional("causallearn.search.ConstraintBased.PC", "causal-learn").pc
     x = _complete_rows(factors, super_graph)
     matrix = search(x, PC_LEVEL, "fisherz", show_progress=False).G.graph
-    joined = (matrix != 0) | (matrix.T != 0)
+    return oriented(matrix != 0, super_graph)
+
+
+def dagma(factors: Tensor, super_graph: CausalGraph, seed: int = 0) -> np.ndarray:
+    """The arrows of DAGMA's networks: a ``(d, d)`` boolean matrix, in node order.
+
+    A continuous method, which finds an order of its own: of ``super_graph`` it reads the
+    names only. `oriented` turns its arrows by a known order. Penalties and threshold are the
+    library's.
+    """
+    nonlinear = _optional("dagma.nonlinear", "dagma")
+    x = _complete_rows(factors, super_graph)
+    warm, last = DAGMA_STEPS
+    with torch.random.fork_rng(devices=[]), redirect_stderr(io.StringIO()):
+        torch.manual_seed(seed)
+        sizes = [len(super_graph), DAGMA_HIDDEN, 1]
+        networks = nonlinear.DagmaMLP(dims=sizes, bias=True, dtype=torch.double)
+        learner = nonlinear.DagmaNonlinear(networks, dtype=torch.double)
+        weights = learner.fit(x, warm_iter=warm, max_iter=last)
+    return weights != 0
+
+
+def oriented(arrows: np.ndarray, super_graph: CausalGraph) -> CausalGraph:
+    """Pairs that are joined by ``arrows`` ``(d, d)``, as the order of ``super_graph`` says."""
+    joined = arrows | arrows.T
     return CausalGraph.from_adjacency(super_graph.adjacency & joined, super_graph.nodes)
 
 

@@ -1,8 +1,10 @@
-"""The structure study: from a super-graph to the graph, three methods beside each other.
+"""The structure study: from a super-graph to the graph, four methods beside each other.
 
 Seeds start at 20, because those before were looked at while the method was being built. The
 cases are labels of simulated scenes (all, or a tenth, or read off pictures), and random SCMs,
-in the family that CAM assumes and in one where causes interact. ``ORDER_UNKNOWN`` scores every
+in the family that CAM assumes and in one where causes interact. The machine's eight factors are
+both deep and interacting; there DAGMA is a fourth method, which finds an order of its own
+(``shd of its own arrows``) before ours turns its arrows. ``ORDER_UNKNOWN`` scores every
 order by held-out likelihood and then chooses edges as if the best one were known. Its control
 draws angles from the normal law that the flow assumes of roots.
 """
@@ -18,40 +20,51 @@ from caufvae_lite import discovery
 from caufvae_lite.caufvae import CauFVAE
 from caufvae_lite.data import labelled_rows
 from caufvae_lite.discovery.random_scm import RandomSCM
-from caufvae_lite.discovery.rivals import cam, pc
+from caufvae_lite.discovery.rivals import DAGMA_STEPS, cam, dagma, oriented, pc
 from caufvae_lite.graph import CausalGraph
 from caufvae_lite.metrics.graphs import edge_scores, shd
 from caufvae_lite.randomness import keyed_generator
 from caufvae_lite.studies.base import Key, Study
-from caufvae_lite.studies.core import CORE_SUPERVISION, PENDULUM_NOISE
+from caufvae_lite.studies.core import CORE_SUPERVISION, PENDULUM_NOISE, world_of
 from caufvae_lite.training import fit
-from caufvae_lite.worlds import Pendulum
+from caufvae_lite.worlds import Machine, Pendulum
 from caufvae_lite.worlds.examination import Score
 
-__all__ = ["CAM", "FEW_CASES", "GATES", "LABEL_WORLDS", "LARGE_CASES", "NORMAL_WORLDS"]
-__all__ += ["ORDER_UNKNOWN", "PC", "PENDULUM_NOISE", "ROWS", "SCM_CASES", "STUDY"]
+__all__ = [
+    "CAM",
+    "FEW_CASES",
+    "GATES",
+    "LABEL_WORLDS",
+    "LARGE_CASES",
+    "NOISES",
+    "NORMAL_WORLDS",
+]
+__all__ += ["DAGMA", "MACHINE", "ORDER_UNKNOWN", "PC", "PENDULUM_NOISE", "ROWS", "SCM_CASES"]
+__all__ += ["STUDY"]
 
 FIRST_SEED = 20
 FEW_SEEDS = 5  # of what takes long: few labels, unknown order
 ROWS = 1000
-GATES, CAM, PC, ORDER_UNKNOWN = "gates", "CAM", "PC (Fisher z)", "gates, order unknown"
+GATES, CAM, PC, DAGMA = "gates", "CAM", "PC (Fisher z)", "DAGMA-MLP"
+ORDER_UNKNOWN = "gates, order unknown"
+MACHINE = "machine"
 
 Data = tuple[Tensor, CausalGraph]  # factors (n, d) and their true graph
 
 
-def labels_of_scenes(noise: float, seed: int) -> Data:
-    """All labels of random scenes of the pendulum."""
-    world = Pendulum(16, noise=noise)
+def labels_of_scenes(name: str, seed: int) -> Data:
+    """All labels of random scenes of a world."""
+    world = world_of(name, 16)
     return world.sample(ROWS, seed).factors, world.graph
 
 
-def few_labels(noise: float, source: str, seed: int) -> Data:
+def few_labels(name: str, source: str, seed: int) -> Data:
     """The labels of a tenth of the 32 × 32 training pictures, or all rows ("images").
 
     These are what a CauF-VAE over the complete graph, trained with these labels, infers from
     the pictures; a label where there is one.
     """
-    world = Pendulum(32, noise=noise)
+    world = world_of(name, 32)
     train, _ = world.grid(seed).split("published")
     known = labelled_rows(len(train), 0.1, seed)
     if source == "labels":
@@ -87,12 +100,12 @@ def random_scm(family: str, d: int, seed: int) -> Data:
 
 # Each case's data, as a function of the seed.
 NOISES = {"pendulum": 0.0, "pendulum-noisy": PENDULUM_NOISE}
-LABEL_WORLDS = {name: partial(labels_of_scenes, noise) for name, noise in NOISES.items()}
+LABEL_WORLDS = {name: partial(labels_of_scenes, name) for name in (*NOISES, MACHINE)}
 NORMAL_WORLDS = {f"{k}, normal angles": partial(normal_angles, v) for k, v in NOISES.items()}
 FEW_CASES = {
-    f"{name} 10 % {source}": partial(few_labels, noise, source)
+    f"{name} 10 % {source}": partial(few_labels, name, source)
     for source in ("labels", "images")
-    for name, noise in NOISES.items()
+    for name in (*NOISES, MACHINE)
 }
 FAMILIES = ("additive", "interacting")
 SCM_CASES = {f"{k} d={d}": partial(random_scm, k, d) for d in (5, 10) for k in FAMILIES}
@@ -107,9 +120,10 @@ def keys(seeds: Sequence[int]) -> list[Key]:
     few = seeds[:FEW_SEEDS]
     plan = (
         (seeds, (*LABEL_WORLDS, *SCM_CASES), (GATES, CAM, PC)),
-        (few, (*LABEL_WORLDS, *NORMAL_WORLDS), (ORDER_UNKNOWN,)),
+        (few, (*NOISES, *NORMAL_WORLDS), (ORDER_UNKNOWN,)),
         (few, tuple(FEW_CASES), (GATES,)),
         (seeds, tuple(LARGE_CASES), (GATES, CAM, PC)),
+        (seeds, (MACHINE,), (DAGMA,)),
     )
     return [
         (method, case, FIRST_SEED + seed)
@@ -121,7 +135,10 @@ def keys(seeds: Sequence[int]) -> list[Key]:
 
 
 def configuration(key: Key) -> dict[str, Any]:
+    own = {"machine": Machine.settings[MACHINE].noise} if MACHINE in key[1] else {}
+    own |= {"dagma": DAGMA_STEPS} if key[0] == DAGMA else {}
     return {
+        **own,
         "method": key[0], "case": key[1], "seed": key[2], "rows": ROWS, "noise": PENDULUM_NOISE,
         "penalties": discovery.PENALTIES, "starts": discovery.STARTS,
         "folds": discovery.FOLDS, "steps": discovery.STEPS, "level": discovery.LEVEL,
@@ -135,6 +152,10 @@ def compute(key: Key) -> list[Score]:
     extra: dict[str, float] = {}
     if method == ORDER_UNKNOWN:
         found, extra = any_order(factors, graph, seed)
+    elif method == DAGMA:
+        arrows = dagma(factors, graph, seed)
+        found = oriented(arrows, graph.order_only())
+        extra = {"shd of its own arrows": float(shd(graph.adjacency, arrows))}
     else:
         found = find(method, factors, graph.order_only(), seed)
     scores = {"shd": float(shd(graph, found)), **edge_scores(graph, found), **extra}

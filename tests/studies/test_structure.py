@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,7 +29,7 @@ def test_established_methods_keep_an_additive_edge_and_drop_an_idle_one(method):
     assert set(found.edges) == {("a", "c"), ("b", "c")}
 
 
-@pytest.mark.parametrize("method", ["cam", "pc"])
+@pytest.mark.parametrize("method", ["cam", "pc", "dagma"])
 def test_a_missing_library_is_named(monkeypatch, method):
     def absent(module):
         raise ImportError(module)
@@ -36,6 +37,23 @@ def test_a_missing_library_is_named(monkeypatch, method):
     monkeypatch.setattr(established, "import_module", absent)
     with pytest.raises(ImportError, match=r"caufvae-lite\[bench\]"):
         getattr(established, method)(*collider())
+
+
+def test_dagma_joins_what_is_joined_and_the_order_turns_it(monkeypatch):
+    pytest.importorskip("dagma")
+    monkeypatch.setattr(established, "DAGMA_STEPS", (1000, 1500))
+    e = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+    x = torch.stack([e[:, 0], torch.tanh(2 * e[:, 0]) + 0.2 * e[:, 1], e[:, 2]], 1)
+    order = CausalGraph(["a", "b", "c"]).order_only()
+    torch.manual_seed(5)
+    state = torch.random.get_rng_state()
+    arrows = established.dagma(x, order, seed=0)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert arrows.shape == (3, 3) and np.array_equal(arrows, established.dagma(x, order, 0))
+    assert established.oriented(arrows, order).edges == (("a", "b"),)
+    backwards = np.zeros((3, 3), bool)
+    backwards[2, 0] = True
+    assert established.oriented(backwards, order).edges == (("a", "c"),)
 
 
 def test_a_graph_with_two_edges_too_many_is_scored_as_that(monkeypatch):
