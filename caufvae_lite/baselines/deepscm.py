@@ -30,6 +30,7 @@ from caufvae_lite.graph import CausalGraph
 from caufvae_lite.networks import ImageShape
 from caufvae_lite.posterior import drawn_from, kl_from_standard_normal, split
 
+FIXED: dict[str, Any] = {"prior": "scm", "covariance": "diagonal", "label_reconstruction": 0.0}
 CERTAIN = -30.0  # the raw spread of an attribute's noise: it is read, and not inferred
 
 
@@ -37,7 +38,7 @@ class DeepSCM(CauFVAE):
     """DeepSCM on the shared networks.
 
     ``style_dims`` is the size of z, to which ``extra_dims`` are added. The other options are
-    `CauFVAE`'s.
+    `CauFVAE`'s, without those of `FIXED`.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class DeepSCM(CauFVAE):
     ):
         if style_dims < 1:
             raise ValueError(f"style_dims must be 1 or more, got {style_dims}.")
-        super().__init__(graph, image_shape, extra_dims=extra_dims + style_dims, **options)
+        super().__init__(
+            graph, image_shape, extra_dims=extra_dims + style_dims, **FIXED, **options
+        )
         self.style_dims = int(style_dims)
         outputs = 2 * self.extra_dims
         self.merge = nn.Sequential(
@@ -58,14 +61,17 @@ class DeepSCM(CauFVAE):
         )
 
     def config(self) -> dict[str, Any]:
-        own = {"style_dims": self.style_dims, "extra_dims": self.extra_dims - self.style_dims}
-        return {**super().config(), **own}
+        own = {k: v for k, v in super().config().items() if k not in FIXED}
+        own["extra_dims"] -= self.style_dims
+        return {**own, "style_dims": self.style_dims}
 
     def proposal(self, images: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = super().proposal(images)
-        return self._given(mean, raw, mean[:, : len(self.graph)])
+        return self._with_attributes(mean, raw, mean[:, : len(self.graph)])
 
-    def _given(self, mean: Tensor, raw: Tensor, attributes: Tensor) -> tuple[Tensor, Tensor]:
+    def _with_attributes(
+        self, mean: Tensor, raw: Tensor, attributes: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """What `proposal` returns, with z read off the picture *and* ``attributes`` (n, d)."""
         d = len(self.graph)
         own = torch.cat([mean[:, d:], raw[:, d:]], -1)
@@ -81,7 +87,7 @@ class DeepSCM(CauFVAE):
         read = mean[:, :d]
         known = self.label_latents(torch.nan_to_num(labels))
         attributes = torch.where(torch.isnan(labels), read.detach(), known)
-        q = self.posterior_around(*self._given(mean, raw, attributes))
+        q = self.posterior_around(*self._with_attributes(mean, raw, attributes))
         _, style = split(q, d)
         return {
             "reconstruction": self._picture_surprise(

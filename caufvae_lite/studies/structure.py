@@ -135,8 +135,11 @@ def keys(seeds: Sequence[int]) -> list[Key]:
 
 
 def configuration(key: Key) -> dict[str, Any]:
-    own = {"machine": Machine.settings[MACHINE].noise} if MACHINE in key[1] else {}
-    own |= {"dagma": DAGMA_STEPS} if key[0] == DAGMA else {}
+    own: dict[str, Any] = {}
+    if MACHINE in key[1]:
+        own["machine"] = Machine.settings[MACHINE].noise
+    if key[0] == DAGMA:
+        own["dagma"] = DAGMA_STEPS
     return {
         **own,
         "method": key[0], "case": key[1], "seed": key[2], "rows": ROWS, "noise": PENDULUM_NOISE,
