@@ -20,6 +20,9 @@ from caufvae_lite.randomness import Seed, generator_from, normal
 
 COVARIANCES = ("diagonal", "full")
 LOG_STD = (-7.0, 1.0)  # bounds of the posterior's log standard deviation
+# A binary factor's logit is ±LOGIT (p = .98) for a label and bounded by it in a picture. Else
+# training carries it away from the labels, by which the mechanisms that read it are taught.
+LOGIT = 4.0
 INFERENCE_BATCH = 512  # pictures of 64 × 64 that are answered about at a time
 
 
@@ -55,7 +58,7 @@ class Answers(nn.Module):
         self.register_buffer("mean", torch.zeros(d))
         self.register_buffer("std", torch.ones(d))
         self.register_buffer("binary", torch.zeros(d, dtype=torch.bool))
-        self.register_buffer("binary_latents", torch.tensor([[-2.0], [2.0]]).repeat(1, d))
+        self.register_buffer("binary_latents", torch.tensor([[-LOGIT], [LOGIT]]).repeat(1, d))
 
     # ------------------------------------------------ what a subclass fills in
 
@@ -93,9 +96,10 @@ class Answers(nn.Module):
         return self.posterior_around(*self.proposal(images))
 
     def posterior_around(self, proposal: Tensor, raw: Tensor) -> Posterior:
-        """The posterior of what `proposal` returns."""
-        d = len(self.graph)
-        mean = torch.cat([self.abduct(proposal[:, :d]), proposal[:, d:]], -1)
+        """The posterior of what `proposal` returns; binary logits are bounded by `LOGIT`."""
+        own, rest = proposal.tensor_split([len(self.graph)], -1)
+        own = torch.where(self.binary, LOGIT * torch.tanh(own / LOGIT), own)
+        mean = torch.cat([self.abduct(own), rest], -1)
         raw, below = raw.tensor_split([self.latent_dims], -1)
         low, high = LOG_STD
         std = torch.exp(low + (high - low) * torch.sigmoid(raw))

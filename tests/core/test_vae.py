@@ -6,7 +6,8 @@ import torch
 from scipy.stats import norm
 from torch.distributions import Normal
 
-from caufvae_lite import CauFVAE, CausalGraph, FactorDataset, FactorModel, answers
+from caufvae_lite import CauFVAE, CausalGraph, FactorDataset, FactorModel, answers, fit
+from caufvae_lite.metrics import r2
 
 SHAPE = (3, 16, 16)
 TERMS = {"reconstruction", "kl", "supervision", "label_likelihood", "total"}
@@ -363,6 +364,36 @@ def test_a_binary_factor_is_a_probability(new_model, diamond, pictures):
     model = with_binary(new_model(diamond), "left")
     found = model.factors(pictures(20))[:, 1]
     assert (found > 0).all() and (found < 1).all()
+
+
+def test_a_binary_logit_is_bounded_where_labels_stand(new_model, diamond, pictures):
+    model = new_model(diamond)
+    model.binary[1] = True
+    assert model.binary_latents[:, 1].tolist() == [-answers.LOGIT, answers.LOGIT]
+    with torch.no_grad():
+        model.encoder.head[-1].bias[:2] = 50.0  # of the first two factors' proposals
+    found, _ = model.latent_map(model.encode(pictures(3)).mean)
+    torch.testing.assert_close(found[:, 1], torch.full((3,), answers.LOGIT))
+    assert (found[:, 0] > 40).all()  # a continuous factor is not
+
+
+def test_do_of_a_binary_cause_is_right_however_long_its_logit_was_trained():
+    """Glow follows a switch; the control without a KL once drifted off (R² below 0)."""
+    generator = seeded()
+    switch = torch.rand(600, generator=generator).round()
+    glow = 1 + 3 * switch + 0.3 * torch.randn(600, generator=generator)
+    pictures = torch.zeros(600, 1, 16, 16)
+    pictures[:, :, :, :8] = 0.2 + 0.6 * switch.view(-1, 1, 1, 1)
+    pictures[:, :, :, 8:] = (glow / 6).clamp(0, 1).view(-1, 1, 1, 1)
+    graph = CausalGraph(["switch", "glow"], [("switch", "glow")])
+    labels = torch.stack([switch, glow], 1)
+    data = FactorDataset(pictures, labels, graph, kinds={"switch": "binary"})
+    torch.manual_seed(0)
+    model = CauFVAE(graph, (1, 16, 16), supervision=180.0, kl_weight=0.0)
+    fit(model, data, epochs=12, lr=8e-3, device="cpu", progress=False, calibrate=False)
+    truth = glow + 3 * (1 - 2 * switch)  # had the switch stood the other way
+    found = model.counterfactual(data.images, {"switch": 1 - switch}).factors[:, 1]
+    assert r2(truth, found) > 0.9
 
 
 @pytest.mark.parametrize("value", [0, 1])
