@@ -20,9 +20,8 @@ from caufvae_lite.randomness import Seed, generator_from, normal
 
 COVARIANCES = ("diagonal", "full")
 LOG_STD = (-7.0, 1.0)  # bounds of the posterior's log standard deviation
-# A binary factor's logit is ±LOGIT (p = .98) for a label and bounded by it in a picture. Else
-# training carries it away from the labels, by which the mechanisms that read it are taught.
-LOGIT = 4.0
+# A binary factor's logit: ± this (p = .98) for a label, and bounded by it in a picture. Else
+LOGIT = 4.0  # training would carry it away from the labels, which teach the mechanisms.
 INFERENCE_BATCH = 512  # pictures of 64 × 64 that are answered about at a time
 
 
