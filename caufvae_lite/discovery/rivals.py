@@ -72,13 +72,16 @@ def dagma(factors: Tensor, super_graph: CausalGraph, seed: int = 0) -> np.ndarra
     """
     nonlinear = _optional("dagma.nonlinear", "dagma")
     x = _complete_rows(factors, super_graph)
-    warm, last = DAGMA_STEPS
-    with torch.random.fork_rng(devices=[]), redirect_stderr(io.StringIO()):
-        torch.manual_seed(seed)
-        sizes = [len(super_graph), DAGMA_HIDDEN, 1]
-        networks = nonlinear.DagmaMLP(dims=sizes, bias=True, dtype=torch.double)
-        learner = nonlinear.DagmaNonlinear(networks, dtype=torch.double)
-        weights = learner.fit(x, warm_iter=warm, max_iter=last)
+    (warm, last), usual = DAGMA_STEPS, torch.get_default_dtype()
+    try:  # the library sets the default dtype of everything
+        with torch.random.fork_rng(devices=[]), redirect_stderr(io.StringIO()):
+            torch.manual_seed(seed)
+            sizes = [len(super_graph), DAGMA_HIDDEN, 1]
+            networks = nonlinear.DagmaMLP(dims=sizes, bias=True, dtype=torch.double)
+            learner = nonlinear.DagmaNonlinear(networks, dtype=torch.double)
+            weights = learner.fit(x, warm_iter=warm, max_iter=last)
+    finally:
+        torch.set_default_dtype(usual)
     return weights != 0
 
 

@@ -104,7 +104,8 @@ def test_the_losses_and_gradients_of_parts_add_up(name):
     labels[torch.rand(7, 4, generator=generator) < 0.3] = math.nan
     labels[:3, 1] = math.nan  # a column that the first part never sees
 
-    draws = torch.randn(7, 5, generator=torch.Generator().manual_seed(2)).double()
+    drawn = torch.Generator().manual_seed(2)
+    draws = torch.randn(7, model.latent_dims, generator=drawn).double()
 
     def found(parts):
         model.zero_grad()

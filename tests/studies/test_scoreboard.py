@@ -14,9 +14,9 @@ every = pytest.mark.parametrize("name", scoreboard.with_controls())
 def test_models_of_one_seed_start_from_the_same_networks(name, small_world):
     shared = ("encoder.head", "decoder.convolutions")
     ours = scoreboard.with_controls()[name].build(small_world, seed=3)
-    if ours.covariance == "full":
-        pytest.skip("its encoder has more outputs, so its first weights are its own")
     main = scoreboard.RECIPES[scoreboard.MAIN].build(small_world, seed=3)
+    if ours.covariance == "full" or ours.latent_dims > main.latent_dims:
+        pytest.skip("its encoder has more outputs, so its first weights are its own")
     for part in shared:
         theirs = main.get_submodule(part).state_dict()
         for key, value in ours.get_submodule(part).state_dict().items():

@@ -49,6 +49,7 @@ def test_dagma_joins_what_is_joined_and_the_order_turns_it(monkeypatch):
     state = torch.random.get_rng_state()
     arrows = established.dagma(x, order, seed=0)
     assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.get_default_dtype() == torch.float32
     assert arrows.shape == (3, 3) and np.array_equal(arrows, established.dagma(x, order, 0))
     assert established.oriented(arrows, order).edges == (("a", "b"),)
     backwards = np.zeros((3, 3), bool)
