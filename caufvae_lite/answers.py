@@ -20,8 +20,7 @@ from caufvae_lite.randomness import Seed, generator_from, normal
 
 COVARIANCES = ("diagonal", "full")
 LOG_STD = (-7.0, 1.0)  # bounds of the posterior's log standard deviation
-# A binary factor's logit: ± this (p = .98) for a label, and bounded by it in a picture. Else
-LOGIT = 4.0  # training would carry it away from the labels, which teach the mechanisms.
+LOGIT = 4.0  # ± this (p = .98) stands for a binary label, and bounds what pictures show
 INFERENCE_BATCH = 512  # pictures of 64 × 64 that are answered about at a time
 
 
@@ -97,12 +96,15 @@ class Answers(nn.Module):
     def posterior_around(self, proposal: Tensor, raw: Tensor) -> Posterior:
         """The posterior of what `proposal` returns; binary logits are bounded by `LOGIT`."""
         own, rest = proposal.tensor_split([len(self.graph)], -1)
-        own = torch.where(self.binary, LOGIT * torch.tanh(own / LOGIT), own)
-        mean = torch.cat([self.abduct(own), rest], -1)
+        mean = torch.cat([self.abduct(self.bounded(own)), rest], -1)
         raw, below = raw.tensor_split([self.latent_dims], -1)
         low, high = LOG_STD
         std = torch.exp(low + (high - low) * torch.sigmoid(raw))
         return gaussian(mean, std, below if self.covariance == "full" else None)
+
+    def bounded(self, own: Tensor) -> Tensor:
+        """h ``(n, d)`` whose binary logits cannot leave those that taught the mechanisms."""
+        return torch.where(self.binary, LOGIT * torch.tanh(own / LOGIT), own)
 
     # --------------------------------------------------------------- the questions
 
@@ -184,8 +186,7 @@ class Answers(nn.Module):
         labels need ``labels`` ``(n, d)``.
         """
         generator = generator_from(seed)
-        if labels is not None:
-            labels = self.standardise(labels, n)
+        labels = None if labels is None else self.standardise(labels, n)
         noise = self.prior_noise(n, labels, generator)
         extra = normal(n, self.extra_dims, seed=generator, like=noise)
         return self._predicted(torch.cat([noise, extra], 1), self._standardised_do(do, n))
@@ -280,12 +281,11 @@ class Answers(nn.Module):
         set_to = {}
         for i, value in columns(do, self.graph.nodes, self.mean.new_empty(n)).items():
             name = self.graph.nodes[i]
-            set_to[name] = (value - self.mean[i]) / self.std[i]
-            if self.binary[i]:
-                if not ((value >= 0) & (value <= 1)).all():
-                    raise ValueError(f"{name!r} is binary: set 0 or 1 (or between).")
-                low, high = self.binary_latents[:, i]
-                set_to[name] = low + value * (high - low)
+            low, high = self.binary_latents[:, i]
+            if self.binary[i] and not ((value >= 0) & (value <= 1)).all():
+                raise ValueError(f"{name!r} is binary: set 0 or 1 (or between).")
+            standard = (value - self.mean[i]) / self.std[i]
+            set_to[name] = low + value * (high - low) if self.binary[i] else standard
         return set_to
 
 

@@ -67,7 +67,7 @@ class DeepSCM(CauFVAE):
 
     def proposal(self, images: Tensor) -> tuple[Tensor, Tensor]:
         mean, raw = super().proposal(images)
-        return self._with_attributes(mean, raw, mean[:, : len(self.graph)])
+        return self._with_attributes(mean, raw, self.bounded(mean[:, : len(self.graph)]))
 
     def _with_attributes(
         self, mean: Tensor, raw: Tensor, attributes: Tensor
@@ -84,7 +84,7 @@ class DeepSCM(CauFVAE):
         images, d = self.prepared(images), len(self.graph)
         labels = self.standardise(factors, len(images))
         mean, raw = super().proposal(images)
-        read = mean[:, :d]
+        read = self.bounded(mean[:, :d])
         known = self.label_latents(torch.nan_to_num(labels))
         attributes = torch.where(torch.isnan(labels), read.detach(), known)
         q = self.posterior_around(*self._with_attributes(mean, raw, attributes))

@@ -479,3 +479,20 @@ def test_deepscms_kl_is_of_the_style_alone_which_reads_the_attributes(diamond, p
 def test_deepscm_needs_a_style(diamond):
     with pytest.raises(ValueError, match="style_dims"):
         DeepSCM(diamond, SHAPE, style_dims=0)
+
+
+def test_deepscm_is_given_a_binary_attribute_within_its_bounds(diamond, pictures):
+    """A reading far out is drawn, and stands in for a missing label, as the bound itself."""
+    model, scenes = built(DeepSCM, diamond), pictures(3)
+    model.binary[1], model.mean[1], model.std[1] = True, 0.0, 1.0
+    labels = labels_for(model, 3)
+    labels[:, 1] = torch.nan
+    draws = torch.randn(3, 8, generator=seeded(1)).double()
+    found = []
+    for logit in (60.0, 90.0):
+        with torch.no_grad():
+            model.encoder.head[-1].bias[1] = logit
+        encoded = model.encode(scenes).mean
+        found.append((model.row_terms(scenes, labels, draws)["reconstruction"], encoded))
+    for first, second in zip(*found, strict=True):
+        assert torch.allclose(first, second, atol=1e-6)
