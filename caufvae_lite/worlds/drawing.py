@@ -119,6 +119,17 @@ def bar(
     paint(canvas[:, :, rows, columns], down.unsqueeze(2) * across.unsqueeze(1), colour)
 
 
+def block(
+    canvas: Tensor, frame: Frame, left: float, right: float, bottom: Places, top: Places,
+    colour: Colour,
+) -> None:  # fmt: skip
+    """Draw a rectangle that is given in a scene's own axes; see `bar`."""
+    ends = [torch.as_tensor(end).to(canvas) for end in (left, right, bottom, top)]
+    x0, y0 = frame.to_pixels(ends[0], ends[2], canvas.shape[-1])
+    x1, y1 = frame.to_pixels(ends[1], ends[3], canvas.shape[-1])
+    bar(canvas, x0, x1, y1, y0, colour)
+
+
 def disc(
     canvas: Tensor, x: Tensor, y: Tensor, radius: Tensor, colour: Colour,
     brightness: Tensor | None = None,

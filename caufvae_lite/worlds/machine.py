@@ -128,25 +128,29 @@ class Machine(StructuralWorld):
         """Every part at its place. What leaves the picture, or has no height, is not seen."""
         lever, valve, power, gear, piston, level, lamp, needle = factors.unbind(-1)
         foot = TANK[2] - LINE  # water lies under the floor's line, so that this has clean edges
-        _block(canvas, *TANK[:2], foot, TANK[2] + level.clamp_min(0), SKY_BLUE)
+        drawing.block(canvas, FRAME, *TANK[:2], foot, TANK[2] + level.clamp_min(0), SKY_BLUE)
         _frame(canvas, *TANK)
         _frame(canvas, *CYLINDER)
-        _block(canvas, *VALVE, VALVE_FLOOR, VALVE_FLOOR + VALVE_HEIGHT * valve, ORANGE)
+        drawing.block(
+            canvas, FRAME, *VALVE, VALVE_FLOOR, VALVE_FLOOR + VALVE_HEIGHT * valve, ORANGE
+        )
         _turned(canvas, LEVER, LEVER_LENGTH, lever, KNOB)
         _disc(canvas, *GEAR, GEAR_RADIUS, ORANGE)
         _disc(canvas, *_end(GEAR, MARK_AT, gear), MARK, FIREBRICK)
         head = PISTON_FLOOR + piston
         top = GEAR[1] + GEAR_RADIUS
-        _block(canvas, PISTON - LINE / 2, PISTON + LINE / 2, top, head, BLACK)
+        drawing.block(canvas, FRAME, PISTON - LINE / 2, PISTON + LINE / 2, top, head, BLACK)
         low, high = head - HEAD / 2, head + HEAD / 2
-        _block(canvas, PISTON - HEAD_HALF, PISTON + HEAD_HALF, low, high, FIREBRICK)
+        drawing.block(
+            canvas, FRAME, PISTON - HEAD_HALF, PISTON + HEAD_HALF, low, high, FIREBRICK
+        )
         x, y = SWITCH
-        _block(canvas, x, x + SWITCH_WAY, y - LINE / 2, y + LINE / 2, BLACK)
+        drawing.block(canvas, FRAME, x, x + SWITCH_WAY, y - LINE / 2, y + LINE / 2, BLACK)
         _disc(canvas, x + SWITCH_WAY * power, y, KNOB, FIREBRICK)
         _disc(canvas, *LAMP, LAMP_RADIUS, ORANGE, lamp.clamp(0, 1))
         _turned(canvas, METER, NEEDLE, needle, TIP)
         if self.guard:
-            _block(canvas, *GUARD, BLACK)
+            drawing.block(canvas, FRAME, *GUARD, BLACK)
 
     def measure(self, images: Tensor) -> Tensor:
         """Read ``(n, 8)`` factors off ``(n, 3, h, w)`` images, of any size.
@@ -202,22 +206,13 @@ def _disc(
     drawing.disc(canvas, *FRAME.to_pixels(x, y, size), pixels, colour, brightness)
 
 
-def _block(
-    canvas: Tensor, left: float, right: float, bottom: float | Tensor, top: float | Tensor,
-    colour: Colour,
-) -> None:  # fmt: skip
-    """A rectangle in the scene's axes."""
-    ends = [torch.as_tensor(end).to(canvas) for end in (left, right, bottom, top)]
-    x0, y0 = FRAME.to_pixels(ends[0], ends[2], canvas.shape[-1])
-    x1, y1 = FRAME.to_pixels(ends[1], ends[3], canvas.shape[-1])
-    drawing.bar(canvas, x0, x1, y1, y0, colour)
-
-
 def _frame(canvas: Tensor, left: float, right: float, bottom: float, top: float) -> None:
     """Two walls and a floor."""
     for x in (left, right):
-        _block(canvas, x - LINE / 2, x + LINE / 2, bottom, top, BLACK)
-    _block(canvas, left - LINE / 2, right + LINE / 2, bottom - LINE, bottom, BLACK)
+        drawing.block(canvas, FRAME, x - LINE / 2, x + LINE / 2, bottom, top, BLACK)
+    drawing.block(
+        canvas, FRAME, left - LINE / 2, right + LINE / 2, bottom - LINE, bottom, BLACK
+    )
 
 
 Place = tuple[float, float, float, float]  # left, right, bottom and top of where to look

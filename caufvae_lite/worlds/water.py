@@ -100,11 +100,13 @@ class Water(StructuralWorld):
         """
         radius, height, hole, reach = factors.clamp(-FARTHEST, FARTHEST).unbind(-1)
         size, radius = self.image_size, radius.clamp_max(2 * SIDE)
-        _block(canvas, LEFT_WALL, RIGHT_WALL, 0.0, FLOOR + height, SKY_BLUE)
+        drawing.block(canvas, FRAME, LEFT_WALL, RIGHT_WALL, 0.0, FLOOR + height, SKY_BLUE)
         _jet(canvas, hole, reach)
-        _block(canvas, LEFT_WALL - HALF_LINE, LEFT_WALL + HALF_LINE, 0.0, RIM, BLACK)
+        drawing.block(
+            canvas, FRAME, LEFT_WALL - HALF_LINE, LEFT_WALL + HALF_LINE, 0.0, RIM, BLACK
+        )
         _right_wall(canvas, hole)
-        _block(canvas, 0.0, SIDE, GROUND - HALF_LINE, GROUND + HALF_LINE, BLACK)
+        drawing.block(canvas, FRAME, 0.0, SIDE, GROUND - HALF_LINE, GROUND + HALF_LINE, BLACK)
         x, y = FRAME.to_pixels(torch.full_like(radius, BALL_X), radius + 0.5, size)
         drawing.disc(canvas, x, y, radius * size / SIDE, FIREBRICK)
 
@@ -118,14 +120,6 @@ class Water(StructuralWorld):
         """
         images = drawing.as_pictures(images)
         return torch.stack([f(images) for f in (_ball, _height, _gap, _landing)], -1)
-
-
-def _block(canvas: Tensor, x0: float, x1: float, y0: float, y1: float | Tensor, colour) -> None:
-    """A rectangle from x0 to x1 and from y0 to y1, in the scene's axes."""
-    ends = [torch.as_tensor(end).to(canvas) for end in (x0, y0, x1, y1)]
-    left, bottom = FRAME.to_pixels(ends[0], ends[1], canvas.shape[-1])
-    right, top = FRAME.to_pixels(ends[2], ends[3], canvas.shape[-1])
-    drawing.bar(canvas, left, right, top, bottom, colour)
 
 
 def _right_wall(canvas: Tensor, hole: Tensor) -> None:
