@@ -2,8 +2,9 @@
 
 ``run`` executes them from fresh kernels and writes them back with their outputs, the one text
 of the install cell, and the minutes that it took, in the card and in the README; ``check``
-executes copies with another seed, by papermill, and reports seconds and memory beside the
-budgets; ``slug`` names the repository anew in every badge and install cell.
+executes copies with another seed and with the exercises' worked solutions in their blanks, by
+papermill, and reports seconds and memory beside the budgets; ``slug`` names the repository anew
+in every badge and install cell.
 """
 
 from __future__ import annotations
@@ -250,8 +251,37 @@ def set_minutes(book: nbformat.NotebookNode, name: str, text: str, root: Path = 
 # ----------------------------------------------------------------------------------- check
 
 
+def solved(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Fill the blank of every exercise with the worked solution that is folded below it."""
+    worked = {
+        cell.id.removesuffix("-solution"): re.search(
+            r"```python\n(.*?)\n```", cell.source, re.S
+        )
+        for cell in book.cells
+        if cell.id.startswith("try-") and cell.id.endswith("-solution")
+    }
+    for cell in book.cells:
+        if worked.get(cell.id):
+            cell.source = worked[cell.id][1]
+    return book
+
+
+def unsolved(book: nbformat.NotebookNode) -> str:
+    """Names the exercises whose own worked solution did not pass their check."""
+    wrong = []
+    for cell in book.cells:
+        if re.fullmatch(r"try-.*-check", cell.id):
+            printed = "".join(o.get("text", "") for o in cell.outputs)
+            if not re.match(r"ok: ", printed):
+                wrong.append(f"{cell.id} printed {printed!r}")
+    return f"the worked solution does not pass: {'; '.join(wrong)}" if wrong else ""
+
+
 def check(prefixes: list[str], seed: int, out: Path, root: Path = ROOT) -> int:
-    """Execute copies with another seed; a table of costs, and 1 if one fails."""
+    """Execute copies with another seed and every exercise solved; 1 if one fails.
+
+    Prints a table of costs.
+    """
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -261,11 +291,13 @@ def check(prefixes: list[str], seed: int, out: Path, root: Path = ROOT) -> int:
     report: dict[str, dict] = {}
     for path in named(prefixes, root):
         error = ""
+        copy = out / path.name
+        nbformat.write(solved(nbformat.read(path, as_version=4)), copy)
         with measured() as cost:
             try:
                 papermill.execute_notebook(
-                    path,
-                    out / path.name,
+                    copy,
+                    copy,
                     parameters={"seed": seed},
                     kernel_name="python3",
                     config=ENCRYPTED,
@@ -274,6 +306,7 @@ def check(prefixes: list[str], seed: int, out: Path, root: Path = ROOT) -> int:
                 )
             except (PapermillExecutionError, DeadKernelError, TimeoutError) as failure:
                 error = str(failure)
+        error = error or unsolved(nbformat.read(copy, as_version=4))
         if not error and cost.seconds > STALL * BUDGET:
             error = f"took {cost.seconds:.0f} s, over {STALL} times its budget of {BUDGET} s"
         report[path.stem] = {

@@ -275,9 +275,33 @@ def ending(book, name, slug, install):
             yield "questions: an answer needs a blank line before it, or GitHub shows it raw"
 
 
+def exercises(book, name, slug, install):
+    """A blank, its check, and a folded solution; what is committed has not been tried."""
+    order = [cell.id for cell in book.cells]
+    by_id = {cell.id: cell for cell in book.cells}
+    blanks = [i for i in order if i.startswith("try-") and by_id[i].cell_type == "code"]
+    for blank in (i for i in blanks if not i.endswith("-check")):
+        here = order.index(blank)
+        wanted = [f"{blank}-check", f"{blank}-solution"]
+        if order[here + 1 : here + 3] != wanted:
+            yield f"{blank}: is not followed by {wanted}"
+            continue
+        check, solution = (by_id[i] for i in wanted)
+        if not re.search(r"(^|\s)\.\.\.", by_id[blank].source, re.MULTILINE):
+            yield f"{blank}: has no blank"
+        if "tried" not in calls(check) or not asserts(check):
+            yield f"{check.id}: does not call tried, or asserts nothing"
+        if not re.match("not tried yet: ", "".join(o.get("text", "") for o in check.outputs)):
+            yield f"{check.id}: was committed tried"
+        opened, closed = r"<details>\n<summary>Solution</summary>\n\n", r"\n</details>"
+        form = rf"{opened}.*```python\n.+\n```\n\n\S.*{closed}"
+        if not re.fullmatch(form, solution.source.strip(), re.DOTALL):
+            yield f"{solution.id}: no folded Solution with its code and the reason for it"
+
+
 RULES = [
-    ids, tags, badge, install_cell, card, length, one_thing, figures, outputs, portable,
-    headings, links, references, ending,
+    exercises, ids, tags, badge, install_cell, card, length, one_thing, figures, outputs,
+    portable, headings, links, references, ending,
 ]  # fmt: skip
 
 

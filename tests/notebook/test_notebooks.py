@@ -69,6 +69,17 @@ def good(house) -> nbformat.NotebookNode:
                 )
             ],
         ),
+        "try-double": code("def double(x):\n    ...  # one line"),
+        "try-double-check": code(
+            "if tried(double(3)):\n    assert double(3) == 6\n    print('ok: it doubles')",
+            outputs=[
+                nbformat.v4.new_output("stream", name="stdout", text="not tried yet: …\n")
+            ],
+        ),
+        "try-double-solution": md(
+            "<details>\n<summary>Solution</summary>\n\n```python\ndef double(x):\n"
+            "    return 2 * x\n```\n\nTwice is two times.\n</details>"
+        ),
         "recap": md("## Recap\n\n" + "* A thing.\n" * 5),
         "questions": md("## Test yourself\n\n" + (answer + "\n") * 3),
         "references": md("## References and next\n\n[next](02_causal_masking.ipynb)"),
@@ -103,6 +114,13 @@ QUESTION = "<details><summary>Why?</summary>\n\nBecause.\n</details>\n"
 VIEW = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}
 
 BREAKAGES = [
+    ("exercises", lambda c: c["try-double-check"].update(id="elsewhere")),
+    ("exercises", source("try-double", "def double(x):\n    return 2 * x")),
+    ("exercises", replace("try-double-check", "tried(", "print(")),
+    ("exercises", replace("try-double-check", "assert ", "")),
+    ("exercises", lambda c: c["try-double-check"].outputs[0].update(text="ok: it doubles\n")),
+    ("exercises", replace("try-double-solution", "Twice is two times.\n", "")),
+    ("exercises", replace("try-double-solution", "```python", "```")),
     ("ids", lambda c: c["check"].update(id="Cell 5")),
     ("ids", lambda c: c["check"].update(id="figure")),
     ("ids", lambda c: c["setup"].update(id="start")),

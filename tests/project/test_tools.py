@@ -141,6 +141,23 @@ def test_check_names_the_notebook_that_fails_and_goes_on(tool, root, capsys):
     assert "only for the seed" in report["01_a"]["error"] and not report["02_b"]["error"]
 
 
+@pytest.mark.parametrize(("answer", "status"), [("x + x", 0), ("x + 3", 1)])
+def test_check_fills_in_the_worked_solutions(tool, root, answer, status, capsys):
+    """The second answer is right for the blank's own case and wrong in general."""
+    book = read(root)
+    md, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    folded = f"```python\ndef double(x):\n    return {answer}\n```"
+    book.cells += [
+        code("def double(x):\n    ...", id="try-double"),
+        code("print('ok: yes' if double(4) == 8 else 'no')", id="try-double-check"),
+        md(folded, id="try-double-solution"),
+    ]
+    nbformat.write(book, root / "notebooks" / "01_a.ipynb")
+    assert tool.check([], seed=7, out=root / "out", root=root) == status
+    assert ("the worked solution does not pass" in capsys.readouterr().err) == bool(status)
+    assert read(root).cells[3].source.endswith("...")  # the notebook itself is untouched
+
+
 def test_check_tries_the_corners_of_what_is_explored(tool, root):
     write(
         root,
