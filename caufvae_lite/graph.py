@@ -6,7 +6,7 @@ is True iff ``nodes[i] -> nodes[j]``.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from itertools import combinations
 
@@ -132,9 +132,10 @@ class CausalGraph:
         """Every direct or indirect effect of ``node``, itself excluded."""
         return self._in_order(nx.descendants(self.digraph, self._known(node)))
 
-    def affected(self, nodes: Iterable[str]) -> tuple[str, ...]:
+    def affected(self, nodes: Collection[str]) -> tuple[str, ...]:
         """What an intervention on ``nodes`` may change: they and their descendants."""
-        chosen = set(nodes)
+        coded = [[node for node in self.nodes if class_of(node, n) is not None] for n in nodes]
+        chosen = {node for n, own in zip(nodes, coded, strict=True) for node in own or [n]}
         return self._in_order(chosen.union(*map(self.descendants, chosen)))
 
     def order_only(self) -> "CausalGraph":
@@ -158,6 +159,17 @@ class CausalGraph:
         if node not in self._position:
             raise ValueError(f"Unknown node {node!r}{where}; the graph has {list(self.nodes)}.")
         return node
+
+
+def class_nodes(name: str, classes: int) -> tuple[str, ...]:
+    """The binary nodes ``name=0``, ``name=1``, … of a categorical factor: one of them is 1."""
+    return tuple(f"{name}={k}" for k in range(classes))
+
+
+def class_of(node: str, name: str) -> int | None:
+    """7 for the node ``digit=7`` if ``name`` is ``digit``; None for any other node."""
+    of, _, label = node.rpartition("=")
+    return int(label) if of == name and label.isdigit() else None
 
 
 def _pair(edge: tuple[str, str]) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from caufvae_lite.graph import CausalGraph
+from caufvae_lite.graph import CausalGraph, class_of
 from caufvae_lite.randomness import Seed
 
 Value = float | Sequence[float] | np.ndarray | Tensor
@@ -24,11 +24,12 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
     """Translate ``{name: value}`` into ``{column: (n,) values}``.
 
     ``None`` and ``{}`` mean that nothing is set. ``nodes`` are the factors' names in column
-    order; ``like``, ``(n, ...)``, gives the number of rows, dtype and device.
+    order; ``like``, ``(n, ...)``, gives the number of rows, dtype and device. A categorical
+    factor (`graph.class_nodes`) is set by its class, ``{"digit": 7}``.
 
     Raises:
-        ValueError: an unknown factor, a value that is not finite, or one whose length is
-            neither 1 nor the number of rows.
+        ValueError: an unknown factor or class, a value that is not finite, or one whose
+            length is neither 1 nor the number of rows.
         TypeError: ``do`` is not a mapping.
     """
     if do is None:
@@ -38,7 +39,9 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
     names, rows = list(nodes), len(like)
     found: dict[int, Tensor] = {}
     for name, value in do.items():
-        if name not in names:
+        classes = {class_of(node, name): k for k, node in enumerate(names)}
+        classes.pop(None, None)
+        if name not in names and not classes:
             raise ValueError(f"do() names {name!r}, which is none of the factors {names}.")
         column = torch.as_tensor(value, dtype=like.dtype, device=like.device)
         if column.ndim == 0:
@@ -52,7 +55,13 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
             raise ValueError(
                 f"do({name}) holds a NaN or an infinite value; to leave it alone, leave it out."
             )
-        found[names.index(name)] = column
+        if name in names:
+            found[names.index(name)] = column
+        elif set(column.tolist()) <= classes.keys():
+            found |= {k: (column == label).to(column) for label, k in classes.items()}
+        else:
+            wrong = next(label for label in column.tolist() if label not in classes)
+            raise ValueError(f"do({name}) takes a class of {[*classes]}, got {wrong:g}.")
     return found
 
 

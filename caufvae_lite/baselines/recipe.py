@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from caufvae_lite.factor_vae import FactorVAE
+from caufvae_lite.graph import CausalGraph
+from caufvae_lite.networks import ImageShape
 from caufvae_lite.worlds.base import StructuralWorld
 
 Trials = tuple[dict[str, float], ...]
@@ -40,9 +42,15 @@ class Recipe:
 
     def build(self, world: StructuralWorld, seed: int, extra_dims: int = 0) -> FactorVAE:
         """The model with fresh weights, which are the same whenever the seed is."""
-        torch.manual_seed(seed)
         shape = (3, world.image_size, world.image_size)
-        return self.model(world.graph, shape, extra_dims=extra_dims, **self.options)
+        return self.build_for(world.graph, shape, seed, extra_dims)
+
+    def build_for(
+        self, graph: CausalGraph, image_shape: ImageShape, seed: int, extra_dims: int = 0
+    ) -> FactorVAE:
+        """The same for pictures that no simulated world has drawn."""
+        torch.manual_seed(seed)
+        return self.model(graph, image_shape, extra_dims=extra_dims, **self.options)
 
 
 def with_and_without_likelihood(
