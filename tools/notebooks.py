@@ -261,8 +261,8 @@ def solved(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if cell.id.startswith("try-") and cell.id.endswith("-solution")
     }
     for cell in book.cells:
-        if worked.get(cell.id):
-            cell.source = worked[cell.id][1]
+        if solution := worked.get(cell.id):
+            cell.source = solution[1]
     return book
 
 
