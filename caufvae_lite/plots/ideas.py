@@ -264,8 +264,8 @@ def smooth_distributions(samples: Series, xlabel: str) -> Figure:
         colour, style = COLOURS[role], "-" if k < 2 else "--"
         if k < 2:
             ax.fill_between(middles, heights, color=colour, alpha=0.25, lw=0)
-        text = f"{label} (mean {x.mean():.2f})".replace("-", "−")
-        ax.plot(middles, heights, style, color=colour, lw=2, label=text)
+        mean = f"{x.mean():.2f}".replace("-", "−").replace("−0.00", "0.00")
+        ax.plot(middles, heights, style, color=colour, lw=2, label=f"{label} (mean {mean})")
         top = np.interp(x.mean(), middles, heights)
         ax.plot([x.mean()] * 2, [0, top], style, color=colour)
     ax.set(xlabel=xlabel, ylabel="density", ylim=(0, None))
