@@ -1,21 +1,28 @@
-"""Figures: those of the lessons, and scores with their intervals."""
+"""Figures: of the ideas, of graphs, of the lessons, and scores with their intervals."""
 
+from caufvae_lite.plots.graphs import causal_graph, graph_and_matrices, graph_walk, one_case
+from caufvae_lite.plots.ideas import (
+    coloured_cloud,
+    densities,
+    masked_network,
+    mass_in_place,
+    moving_mass,
+    records,
+    smooth_distributions,
+    stretched_squares,
+    timings,
+)
 from caufvae_lite.plots.lessons import (
     COLOURS,
     bars,
-    causal_graph,
     coverage,
     curves,
-    densities,
     difference,
     distributions,
-    graph_and_matrices,
     matrices,
-    moving_mass,
     panels_in_a_row,
     picture_rows,
     sorted_intervals,
-    timings,
     truth_scatter,
 )  # fmt: skip
 from caufvae_lite.plots.scores import (
@@ -29,8 +36,9 @@ from caufvae_lite.plots.scores import (
 )
 
 __all__ = [
-    "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coverage", "curves",
-    "densities", "difference", "distributions", "graph_and_matrices", "intervals", "matrices",
-    "moving_mass", "panels_in_a_row", "paths", "picture_rows", "ranking", "scores",
-    "sorted_intervals", "timings", "truth_scatter",
+    "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coloured_cloud",
+    "coverage", "curves", "densities", "difference", "distributions", "graph_and_matrices",
+    "graph_walk", "intervals", "masked_network", "mass_in_place", "matrices", "moving_mass",
+    "one_case", "panels_in_a_row", "paths", "picture_rows", "ranking", "records", "scores",
+    "smooth_distributions", "sorted_intervals", "stretched_squares", "timings", "truth_scatter",
 ]  # fmt: skip
