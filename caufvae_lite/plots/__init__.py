@@ -2,6 +2,7 @@
 
 from caufvae_lite.plots.doing import (
     draws_in_a_plane,
+    fan,
     marked_rows,
     mechanisms,
     seed_points,
@@ -39,8 +40,9 @@ from caufvae_lite.plots.scores import (
 
 __all__ = [
     "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coverage", "curves",
-    "densities", "difference", "distributions", "draws_in_a_plane", "graph_and_matrices",
-    "intervals", "marked_rows", "matrices", "mechanisms", "moving_mass", "panels_in_a_row",
-    "paths", "picture_rows", "ranking", "scores", "seed_points", "side_by_side",
-    "sorted_intervals", "stacked_histograms", "three_steps", "timings", "truth_scatter",
+    "densities", "difference", "distributions", "draws_in_a_plane", "fan",
+    "graph_and_matrices", "intervals", "marked_rows", "matrices", "mechanisms", "moving_mass",
+    "panels_in_a_row", "paths", "picture_rows", "ranking", "scores", "seed_points",
+    "side_by_side", "sorted_intervals", "stacked_histograms", "three_steps", "timings",
+    "truth_scatter",
 ]  # fmt: skip

@@ -127,11 +127,13 @@ def seed_points(
     xlabel: str,
     marks: Mapping[str, tuple[str, float]] | None = None,
     floor: float = -np.inf,
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
     """One point for each seed: ``{panel: {row: (seeds,)}}``, rows below each other.
 
     ``marks`` are ``{panel: (label, value)}``, drawn as a dashed line; 1, the best value of R²,
     needs none. A point below ``floor`` is a triangle on it, and how many there are is written.
+    Panels have their own axes unless ``limits`` are given.
     """
     rows = list(dict.fromkeys(row for panel in panels.values() for row in panel))
     figure, axes = panels_in_a_row(len(panels), 3.5, 0.8 + 0.36 * len(rows), sharey=True)
@@ -145,14 +147,18 @@ def seed_points(
                 ax.plot(floor, y, "<", ms=7, color=COLOURS["intervention"], clip_on=False)
                 ax.annotate(f"{(~inside).sum()} below", (floor, y), (8, -3), fontsize=7.5,
                             textcoords="offset points")  # fmt: skip
-        if marks and title in marks:
-            label, value = marks[title]
-            ax.axvline(value, color="0.35", lw=1.2, ls="--")
-            ax.annotate(label, (value, -0.45), (3, 0), textcoords="offset points", fontsize=7.5,
-                        color="0.25", va="top")  # fmt: skip
         ax.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.5, -0.9))
         ax.grid(axis="y", color="0.93")
         ax.margins(x=0.06)
+        if limits:
+            ax.set_xlim(limits)
+        ax.locator_params(axis="x", nbins=5)
+        if marks and title in marks:
+            label, value = marks[title]
+            ax.axvline(value, color="0.35", lw=1.2, ls="--")
+            right = value > np.mean(ax.get_xlim())  # then its label stands to the left
+            look = {"ha": "right" if right else "left", "va": "top", "color": "0.25"}
+            ax.annotate(f" {label} ", (value, -0.45), fontsize=7.5, **look)
     axes[0].set_yticks(range(len(rows)), rows)
     return figure
 
@@ -160,7 +166,7 @@ def seed_points(
 def mechanisms(
     x: ArrayLike, panels: Mapping[str, Series], law: Series, xlabel: str, ylabel: str
 ) -> Figure:
-    """Learned mechanisms ``{panel: {model: (k,)}}`` over one cause, the law broad below them."""
+    """Learned mechanisms ``{panel: {model: (k,)}}`` over one cause, the law broad below."""
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     figure, axes = panels_in_a_row(len(panels), 3.6, 3.2, sharey=True)
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
@@ -196,7 +202,7 @@ def marked_rows(
 def draws_in_a_plane(
     panels: Mapping[str, tuple[str, str, Series]], truth: Mapping[str, tuple[float, float]]
 ) -> Figure:
-    """Draws of two numbers: ``{panel: (xlabel, ylabel, {label: (n, 2)})}``; a star is the truth.
+    """Draws of two numbers: ``{panel: (xlabel, ylabel, {label: (n, 2)})}``; stars are truths.
 
     At most two labels a panel, told apart by colour and marker.
     """
@@ -211,4 +217,18 @@ def draws_in_a_plane(
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False)
+    return figure
+
+
+def fan(
+    x: ArrayLike, lines: ArrayLike, known: tuple[float, float], xlabel: str, ylabel: str
+) -> Figure:
+    """Several answers ``(k, n)`` to one question; beyond the ``known`` range it is grey."""
+    x = np.asarray(x, float)
+    figure, (ax,) = panels_in_a_row(1, 5.6, 2.8)
+    ax.axvspan(x.min(), known[0], color="0.9", lw=0)
+    ax.axvspan(known[1], x.max(), color="0.9", lw=0)
+    ax.axhline(0, color=COLOURS["truth"], lw=5, alpha=0.45)
+    ax.plot(x, np.asarray(lines, float).T, color=COLOURS["posterior"], lw=1, alpha=0.8)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(x.min(), x.max()))
     return figure
