@@ -1,6 +1,21 @@
 """Figures: of the ideas, of graphs, of the lessons, and scores with their intervals."""
 
-from caufvae_lite.plots.graphs import causal_graph, graph_and_matrices, graph_walk, one_case
+from caufvae_lite.plots.doing import (
+    draws_in_a_plane,
+    fan,
+    marked_rows,
+    mechanisms,
+    seed_points,
+    side_by_side,
+    stacked_histograms,
+    three_steps,
+)
+from caufvae_lite.plots.graphs import (
+    causal_graph,
+    graph_and_matrices,
+    graph_walk,
+    one_case,
+)
 from caufvae_lite.plots.ideas import (
     coloured_cloud,
     densities,
@@ -24,7 +39,7 @@ from caufvae_lite.plots.lessons import (
     picture_rows,
     sorted_intervals,
     truth_scatter,
-)  # fmt: skip
+)
 from caufvae_lite.plots.scores import (
     against,
     choice,
@@ -37,8 +52,10 @@ from caufvae_lite.plots.scores import (
 
 __all__ = [
     "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coloured_cloud",
-    "coverage", "curves", "densities", "difference", "distributions", "graph_and_matrices",
-    "graph_walk", "intervals", "masked_network", "mass_in_place", "matrices", "moving_mass",
-    "one_case", "panels_in_a_row", "paths", "picture_rows", "ranking", "records", "scores",
-    "smooth_distributions", "sorted_intervals", "stretched_squares", "timings", "truth_scatter",
+    "coverage", "curves", "densities", "difference", "distributions", "draws_in_a_plane",
+    "fan", "graph_and_matrices", "graph_walk", "intervals", "marked_rows", "masked_network",
+    "mass_in_place", "matrices", "mechanisms", "moving_mass", "one_case", "panels_in_a_row",
+    "paths", "picture_rows", "ranking", "records", "scores", "seed_points", "side_by_side",
+    "smooth_distributions", "sorted_intervals", "stacked_histograms", "stretched_squares",
+    "three_steps", "timings", "truth_scatter",
 ]  # fmt: skip
