@@ -14,7 +14,7 @@ class History:
     """Losses epoch by epoch, as `fit` returns them.
 
     Attributes:
-        train: one ``{term: mean over the epoch's batches}`` an epoch, in nats an image.
+        train: one ``{term: mean over the epoch's batches}`` per epoch, as the loss weighs it.
         validation: the same on the held-out training rows, after the epoch.
         seconds: wall-clock seconds of each epoch.
         best_epoch: the epoch (from 0) whose state was kept.
@@ -57,7 +57,7 @@ class History:
                 ax.set_yscale("log")
             if self.best_epoch >= 0:
                 ax.axvline(self.best_epoch + 1, color="0.85", zorder=0)
-        axes[0].set_ylabel("nats an image")
+        axes[0].set_ylabel("weighted loss per image")
         axes[0].legend(["train", "held out"], frameon=False)
         return figure
 

@@ -18,6 +18,15 @@ from caufvae_lite.plots.lessons import (
     timings,
     truth_scatter,
 )  # fmt: skip
+from caufvae_lite.plots.model import (
+    drawn_against_asked,
+    marked_rows,
+    mosaics,
+    picture_to_picture,
+    posteriors_and_prior,
+    price_of_scale,
+    residuals,
+)
 from caufvae_lite.plots.scores import (
     against,
     choice,
@@ -30,7 +39,8 @@ from caufvae_lite.plots.scores import (
 
 __all__ = [
     "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coverage", "curves",
-    "densities", "difference", "distributions", "graph_and_matrices", "intervals", "matrices",
-    "moving_mass", "panels_in_a_row", "paths", "picture_rows", "ranking", "scores",
-    "sorted_intervals", "timings", "truth_scatter",
+    "densities", "difference", "distributions", "drawn_against_asked", "graph_and_matrices",
+    "intervals", "marked_rows", "matrices", "mosaics", "moving_mass", "panels_in_a_row",
+    "paths", "picture_rows", "picture_to_picture", "posteriors_and_prior", "price_of_scale",
+    "ranking", "residuals", "scores", "sorted_intervals", "timings", "truth_scatter",
 ]  # fmt: skip
