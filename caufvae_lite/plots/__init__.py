@@ -19,12 +19,11 @@ from caufvae_lite.plots.lessons import (
     truth_scatter,
 )  # fmt: skip
 from caufvae_lite.plots.model import (
-    drawn_against_asked,
+    kl_against_scale,
     marked_rows,
     mosaics,
     picture_to_picture,
     posteriors_and_prior,
-    price_of_scale,
     residuals,
 )
 from caufvae_lite.plots.scores import (
@@ -39,8 +38,8 @@ from caufvae_lite.plots.scores import (
 
 __all__ = [
     "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coverage", "curves",
-    "densities", "difference", "distributions", "drawn_against_asked", "graph_and_matrices",
-    "intervals", "marked_rows", "matrices", "mosaics", "moving_mass", "panels_in_a_row",
-    "paths", "picture_rows", "picture_to_picture", "posteriors_and_prior", "price_of_scale",
-    "ranking", "residuals", "scores", "sorted_intervals", "timings", "truth_scatter",
+    "densities", "difference", "distributions", "graph_and_matrices", "intervals",
+    "kl_against_scale", "marked_rows", "matrices", "mosaics", "moving_mass", "panels_in_a_row",
+    "paths", "picture_rows", "picture_to_picture", "posteriors_and_prior", "ranking",
+    "residuals", "scores", "sorted_intervals", "timings", "truth_scatter",
 ]  # fmt: skip

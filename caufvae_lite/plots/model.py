@@ -204,7 +204,8 @@ def residuals(
         ax.plot(t[:, i], error, ".", ms=2, color=COLOURS["posterior"], rasterized=True)
         ax.axhline(0, color=COLOURS["truth"], lw=1.5)
         ax.set(xlabel=f"true {name.replace('_', ' ')} ({units[name]})", ylabel="found − true")
-        ax.set_title(f"usually within ±{size:.2g} {units[name]}", fontsize=9)
+        unit = units[name] if units[name] == "°" else f" {units[name]}"
+        ax.set_title(f"typical error {size:.2g}{unit}", fontsize=9)
     return figure
 
 
@@ -223,20 +224,20 @@ def mosaics(groups: Series, columns: int = 4) -> Figure:
     return figure
 
 
-def price_of_scale(
-    s: ArrayLike, prices: Mapping[str, ArrayLike], xlabel: str, ylabel: str
+def kl_against_scale(
+    s: ArrayLike, curves: Mapping[str, ArrayLike], xlabel: str, ylabel: str
 ) -> Figure:
     """Curves ``{label: (k,)}`` over the log-scale s ``(k,)``, each with its lowest point."""
     x = np.asarray(s, float)
     figure, (ax,) = panels_in_a_row(1, 5.4, 3.2)
     roles = ("intervention", "noise", "factor", "posterior")
-    for (label, values), role in zip(prices.items(), roles, strict=False):
+    for (label, values), role in zip(curves.items(), roles, strict=False):
         y = np.asarray(values, float)
         best = int(y.argmin())
         ax.plot(x, y, color=COLOURS[role], lw=2)
         ax.plot(x[best], y[best], "o", ms=8, color=COLOURS[role])
         ax.text(x[best], y[best] + 0.3, label, ha="center", va="bottom", fontsize=9)
-    top = max(float(np.min(np.asarray(y, float))) for y in prices.values())
+    top = max(float(np.min(np.asarray(y, float))) for y in curves.values())
     ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(-0.5, top + 3))
     ax.axhline(0, color="0.7", lw=0.8, zorder=0)
     return figure
@@ -281,21 +282,3 @@ def _mark(ax: Axes, factors: np.ndarray, size: int) -> None:
     ax.plot(
         [left - 0.5, right - 0.5], [ground + 2.6, ground + 2.6], **pen, solid_capstyle="butt"
     )
-
-
-def drawn_against_asked(asked: ArrayLike, panels: Mapping[str, Series], xlabel: str) -> Figure:
-    """What is read off pictures, against what was asked for: ``{panel: {label: (k,)}}``.
-
-    The label ``"truth"`` is drawn as a broad line under the others, which are at most two.
-    """
-    figure, axes = panels_in_a_row(len(panels), WIDTH / len(panels), 2.7)
-    for ax, (title, lines) in zip(axes, panels.items(), strict=True):
-        ax.plot(asked, lines["truth"], color=COLOURS["truth"], lw=6, alpha=0.45, label="truth")
-        looks = (("posterior", "o-"), ("intervention", "s--"))
-        others = [(label, y) for label, y in lines.items() if label != "truth"]
-        for (label, y), (role, style) in zip(others, looks, strict=False):
-            ax.plot(asked, y, style, ms=4, color=COLOURS[role], label=label)
-        ax.set(xlabel=xlabel)
-        ax.set_title(title, fontsize=9)
-    axes[0].legend(frameon=False)
-    return figure

@@ -36,12 +36,9 @@ FIGURES = {
         np.eye(3), np.zeros((3, 3)), GRAPH.nodes, dict.fromkeys(GRAPH.nodes, "m")
     ),
     "mosaics": lambda: plots.mosaics({"a": np.zeros((9, 3, 8, 8)), "b": np.ones((8, 1, 8, 8))}),
-    "price": lambda: plots.price_of_scale(GRID, {"a": GRID**2, "b": GRID**2 + 1}, "s", "KL"),
+    "price": lambda: plots.kl_against_scale(GRID, {"a": GRID**2, "b": GRID**2 + 1}, "s", "KL"),
     "marked": lambda: plots.marked_rows(
         {"a": np.zeros((2, 3, 16, 16))}, [[0, 80, 5, 9], [0, 100, 5, 9]], ["one", "two"]
-    ),
-    "asked": lambda: plots.drawn_against_asked(
-        GRID, {"p": {"truth": GRID, "a": GRID, "b": -GRID}}, "x"
     ),
 }
 
