@@ -40,6 +40,14 @@ from caufvae_lite.plots.lessons import (
     sorted_intervals,
     truth_scatter,
 )
+from caufvae_lite.plots.model import (
+    kl_against_scale,
+    marked_rows,
+    mosaics,
+    picture_to_picture,
+    posteriors_and_prior,
+    residuals,
+)
 from caufvae_lite.plots.scores import (
     against,
     choice,
@@ -53,9 +61,10 @@ from caufvae_lite.plots.scores import (
 __all__ = [
     "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coloured_cloud",
     "coverage", "curves", "densities", "difference", "distributions", "draws_in_a_plane",
-    "fan", "graph_and_matrices", "graph_walk", "intervals", "marked_rows", "masked_network",
-    "mass_in_place", "matrices", "mechanisms", "moving_mass", "one_case", "panels_in_a_row",
-    "paths", "picture_rows", "ranking", "records", "scores", "seed_points", "side_by_side",
-    "smooth_distributions", "sorted_intervals", "stacked_histograms", "stretched_squares",
-    "three_steps", "timings", "truth_scatter",
+    "fan", "graph_and_matrices", "graph_walk", "intervals", "kl_against_scale", "marked_rows",
+    "masked_network", "mass_in_place", "matrices", "mechanisms", "mosaics", "moving_mass",
+    "one_case", "panels_in_a_row", "paths", "picture_rows", "picture_to_picture",
+    "posteriors_and_prior", "ranking", "records", "residuals", "scores", "seed_points",
+    "side_by_side", "smooth_distributions", "sorted_intervals", "stacked_histograms",
+    "stretched_squares", "three_steps", "timings", "truth_scatter",
 ]  # fmt: skip
