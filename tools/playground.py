@@ -32,7 +32,6 @@ from caufvae_lite.studies import core
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "docs" / "playground"
 SCRIPTS = ("model.js", "worlds.js", "playground.js")
-TITLES = {"pendulum": "Pendulum", "pendulum-noisy": "Noisy pendulum", "water": "Water"}
 LARGEST = 2_000_000  # bytes, of one model's file
 SINGLE = ("decoder.head.0.weight",)  # a step here moves edges; the other weights may be rounded
 SCENES, CANDIDATES, SEED = 4, 400, 11
@@ -59,7 +58,7 @@ def arrays_of(model: cl.CauFVAE) -> dict[str, Any]:
 
 
 def scenes_of(name: str, model: cl.CauFVAE) -> list[dict[str, Any]]:
-    """Lawful scenes, far from each other, with the noise that is abducted from their pictures."""
+    """Lawful scenes, far from each other, with the noise abducted from their pictures."""
     world = core.world_of(name)
     drawn = world.sample(CANDIDATES, seed=SEED)
     rows = torch.nonzero(world.in_frame(drawn.factors) & inside(world, drawn.factors)).flatten()
@@ -96,7 +95,6 @@ def exported(name: str) -> dict[str, Any]:
     index = graph.index
     return {
         "name": name,
-        "title": TITLES[name],
         "world": type(world).__name__,
         "noise": world.noise,
         "swept": index(SWEPT[name]),
@@ -136,16 +134,22 @@ def script_of(data: dict[str, Any]) -> str:
     return f'((globalThis.caufvae ??= {{}}).models ??= {{}})["{data["name"]}"] = {text};\n'
 
 
+def widget(base: str) -> str:
+    """The playground's place in a page; its files lie at ``base``."""
+    return (SOURCE / "widget.html").read_text().replace("BASE", base)
+
+
 def single_page(folder: Path) -> str:
     """The page with scripts, style, models and strips inside it."""
     page = (SOURCE / "page.html").read_text()
     page = page.replace("/* STYLE */", (SOURCE / "playground.css").read_text())
+    page = page.replace("<!-- WIDGET -->", widget(""))
     scripts = [folder / f"model-{name}.js" for name in core.SHIPPED]
     scripts += [SOURCE / name for name in SCRIPTS]
     inlined = "".join(f"<script>\n{path.read_text()}</script>\n" for path in scripts)
-    first = next(iter(core.SHIPPED))
-    picture = base64.b64encode((folder / f"strip-{first}.png").read_bytes()).decode("ascii")
-    page = page.replace("strip-pendulum.png", f"data:image/png;base64,{picture}")
+    still = "strip-pendulum-noisy.png"
+    picture = base64.b64encode((folder / still).read_bytes()).decode("ascii")
+    page = page.replace(still, f"data:image/png;base64,{picture}")
     return page.replace("<!-- SCRIPTS -->", inlined)
 
 

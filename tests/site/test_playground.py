@@ -1,4 +1,4 @@
-"""The page without a kernel computes what PyTorch computes: flow, decoder, laws and pictures."""
+"""The page without a kernel computes what PyTorch does: flow, decoder, laws and pictures."""
 
 import json
 import shutil
@@ -39,8 +39,8 @@ def questions(name):
     for _ in range(ASKED):
         chosen = generator.choice(4, size=generator.integers(1, 3), replace=False)
         ranges = [world.ranges[world.graph.nodes[i]] for i in chosen]
-        sets.append({int(i): float(generator.uniform(*r)) for i, r in zip(chosen, ranges,
-                                                                        strict=True)})  # fmt: skip
+        values = [float(generator.uniform(*r)) for r in ranges]
+        sets.append(dict(zip(map(int, chosen), values, strict=True)))
     return world, factors, sets
 
 
@@ -65,7 +65,12 @@ def test_flow_decoder_laws_and_pictures_agree_with_pytorch(name, built):
     ]
     command = [NODE, ROOT / "tests" / "site" / "answers.js", built / f"model-{name}.js", built]
     ran = subprocess.run(
-        command, input=json.dumps(asked), capture_output=True, text=True, check=True, timeout=120
+        command,
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     answers = json.loads(ran.stdout)
     found = {key: torch.tensor([a[key] for a in answers]) for key in answers[0]}
@@ -103,7 +108,7 @@ def test_the_page_is_one_small_file_that_asks_for_nothing(built):
     page = (built / "playground.html").read_text()
     assert len(page) < 3_000_000
     assert "SCRIPTS" not in page and "/* STYLE */" not in page
-    for outside in ("src=\"http", "href=\"http", "url(http", "import(", "fetch("):  # fmt: skip
+    for outside in ('src="http', 'href="http', "url(http", "import(", "fetch("):
         assert outside not in page
     for name in core.SHIPPED:
         assert (built / f"model-{name}.js").stat().st_size <= playground.LARGEST
