@@ -235,7 +235,7 @@
         show(small, this.now.world.render(scene.factors));
         const choose = () => this.change(() => { this.scene = k; this.set = {}; });
         return create("button", { type: "button", class: "pg-thumb", on: { click: choose } }, [
-          small, create("span", { text: `picture ${k + 1}` }),
+          small, create("span", { text: `no. ${k + 1}` }),
         ]);
       });
       const button = (text, click) => create("button", { type: "button", class: "pg-button", text, on: { click } });
@@ -243,7 +243,7 @@
       this.again = button("Draw again", () => this.change(() => { this.draws = this.random.four(); this.day += 1; }));
       this.back = button("Put back", () => this.change(() => { this.set = {}; }));
       this.thumbRow = create("div", { class: "pg-thumbs", role: "group", "aria-label": "The picture that was seen" }, [
-        create("span", { text: "seen:" }), ...this.thumbs,
+        create("span", { text: "picture seen:" }), ...this.thumbs,
       ]);
       return create("div", { class: "pg-pictures" }, [
         create("figure", {}, [held, this.captions.model]),
