@@ -77,11 +77,12 @@ html_theme_options = {
     "pygments_light_style": "a11y-light",
     "pygments_dark_style": "a11y-dark",
 }
-html_sidebars = {"**": ["navbar-logo.html", "search-button-field.html", "sbt-sidebar-nav.html"]}
+SIDEBAR = ["navbar-logo.html", "search-button-field.html", "sbt-sidebar-nav.html"]
+html_sidebars = {"**": SIDEBAR}
 
 
 class SentencesAsAlt(SphinxPostTransform):
-    """A figure's sentence is its output's text/plain; the page's picture gets it as alt text."""
+    """A figure's sentence is its output's text/plain; the picture gets it as alt text."""
 
     default_priority = 3  # before myst-nb keeps one kind of output only
 

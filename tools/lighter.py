@@ -15,7 +15,10 @@ from fontTools import subset
 
 ICON = re.compile(r"\bfa-[a-z0-9-]+")
 RULE = re.compile(r'((?:\.fa-[a-z0-9-]+,?)+)\{--fa:"(\\?[^"]*)"[^}]*\}')
-SEARCH = re.compile(r'\s*<script src="[^"]*(searchtools|language_data|searchindex)\.js[^>]*></script>')
+TOOLS = "searchtools|language_data|searchindex"
+SEARCH = re.compile(rf'\s*<script src="[^"]*({TOOLS})\.js[^>]*></script>')
+CLASS = re.compile(r"\.(-?[a-zA-Z_][\w-]*)")
+STEP = re.compile(r"\s*(from|to|[\d.%,\s]+)")  # of an animation
 PLAIN = re.compile(r"([^{}]+)(\{[^{}]*\})")  # a rule that holds no other
 FONTS = "_static/vendor/fontawesome/webfonts"
 STYLE = "_static/styles/pydata-sphinx-theme.css"
@@ -40,8 +43,8 @@ def lighten(html: Path) -> None:
 
     style = html / STYLE
     text = RULE.sub(keep, style.read_text())
-    letters |= {decoded(code) for code in re.findall(r'content:"(\\f[0-9a-f]+)"', text)}
-    letters |= {decoded(code) for code in re.findall(r'--pst-icon-[\w-]+:"(\\f[0-9a-f]+)"', text)}
+    for code in re.findall(r'(?:content|--pst-icon-[\w-]+):"(\\f[0-9a-f]+)"', text):
+        letters.add(decoded(code))
     style.write_text(purged(text, words_of(html)))
     for page in html.rglob("*.html"):
         if page.name != "search.html":
@@ -64,9 +67,9 @@ def purged(style: str, words: set[str]) -> str:
 
     def keep(rule: re.Match[str]) -> str:
         selector, body = rule.groups()
-        if selector.lstrip().startswith("@") or re.fullmatch(r"\s*(from|to|[\d.%,\s]+)", selector):
+        if selector.lstrip().startswith("@") or STEP.fullmatch(selector):
             return rule[0]
-        kept = [s for s in split(selector) if words.issuperset(re.findall(r"\.(-?[a-zA-Z_][\w-]*)", s))]
+        kept = [s for s in split(selector) if words.issuperset(CLASS.findall(s))]
         return ",".join(kept) + body if kept else ""
 
     return PLAIN.sub(keep, style)

@@ -5,8 +5,8 @@ links to each other hold, and Sphinx turns them into ``build/site/html``:
 
 * ``docs/site/*.md``, written for the site, and ``docs/*.md``;
 * the notebooks (and, where there are any, assignments) with their committed outputs;
-* README's neighbours, the data card, and pages that are made here of what the project knows: the
-  scoreboard, the reference, the references of every notebook.
+* README's neighbours, the data card, and what is made here of what the project knows: the list
+  of notebooks, the scoreboard, the references of every notebook.
 
 Nothing is fetched and no notebook is executed. A link to a file that is no page of the site
 leads to the repository.
@@ -24,13 +24,13 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 import lighter
+import nbformat
 import playground
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,7 +107,10 @@ def contents(found: dict[str, Path]) -> dict[str, str]:
     notebooks = [n for n in found if re.fullmatch(r"notebooks/\d\d_\w+\.ipynb", n)]
     others = [n for n in found if n.startswith("notebooks/") and n not in notebooks]
     rows = readme_rows()
-    listed = ["| notebook | afterwards you can | needs | minutes |", "| --- | --- | --- | --- |"]
+    listed = [
+        "| notebook | afterwards you can | needs | minutes |",
+        "| --- | --- | --- | --- |",
+    ]
     for name in notebooks:
         able, needs, minutes = rows.get(name, ("", "", ""))
         listed.append(f"| [{title_of(found[name])}]({name}) | {able} | {needs} | {minutes} |")
@@ -124,7 +127,8 @@ def readme_rows() -> dict[str, tuple[str, str, str]]:
     found = {}
     for line in (ROOT / "README.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if (link := re.match(r"\[.*?\]\((notebooks/\w+\.ipynb)\)", cells[0])) and len(cells) > 5:
+        link = re.match(r"\[.*?\]\((notebooks/\w+\.ipynb)\)", cells[0])
+        if link and len(cells) > 5:
             found[link[1]] = (cells[2], cells[3], cells[5])
     return found
 
@@ -145,12 +149,12 @@ def references(found: dict[str, Path]) -> str:
             if cell.get("id") == "references":
                 text = re.sub(r"^#+ .*\n", "", cell.source)
                 kept = [p for p in text.split("\n\n") if not re.match(r"\*\*(Next|Back)", p)]
-                body = LINK.sub(lambda m: from_root(m, name), "\n\n".join(kept).strip())
+                body = LINK.sub(partial(from_root, name), "\n\n".join(kept).strip())
                 parts.append(f"## [{title_of(path)}]({name})\n\n{body}")
     return "\n\n".join(parts)
 
 
-def from_root(match: re.Match[str], name: str) -> str:
+def from_root(name: str, match: re.Match[str]) -> str:
     """A link of a page, as it reads from the site's root."""
     words, target = match.groups()
     if re.match(r"[a-z]+:", target):
@@ -177,7 +181,8 @@ def scoreboard() -> str:
         for model in dict.fromkeys(part["model"]):
             cells = [number(v[model].dropna(), c) for v, c in zip(values, columns, strict=True)]
             named = computed_by(model, recipes)
-            body.append(f'<tr><td>{escape(world.removesuffix("-32"))}</td>{named}{"".join(cells)}</tr>')
+            where = escape(world.removesuffix("-32"))
+            body.append(f"<tr><td>{where}</td>{named}{''.join(cells)}</tr>")
     note = f"{len(body)} rows, of {len(rows):,} scores in data/results/scoreboard.csv."
     return (
         f'<div class="board" data-note="{note}"><table class="board-table"><thead><tr>{head}'

@@ -90,7 +90,7 @@
       for (let c = 0; c < 3; c++) image.data[4 * p + c] = Math.round(255 * picture[c * width * height + p]);
       image.data[4 * p + 3] = 255;
     }
-    canvas.getContext("2d").putImageData(image, 0, 0);
+    canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
   }
 
   // ------------------------------------------------------------------- the answers

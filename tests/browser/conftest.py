@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 HTML = ROOT / "build" / "site" / "html"
 PICTURES = ROOT / "build" / "browser"
 BROWSERS = ("chromium", "google-chrome", "chrome")
+GRAVE = ("error", "warning")
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
 
 
@@ -53,16 +54,18 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium):
-    """``open_page(address, **context)``: a page that is loaded; its complaints fail the test."""
+    """``open_page(address, **context)``: a loaded page; its complaints fail the test."""
     contexts, complaints = [], []
 
     def open_(address, **options):
-        options = {"viewport": {"width": 1400, "height": 900}, "reduced_motion": "reduce"} | options
+        size = {"width": 1400, "height": 900}
+        options = {"viewport": size, "reduced_motion": "reduce"} | options
         contexts.append(chromium.new_context(**options))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda m: m.type in ("error", "warning") and complaints.append(m.text))
-        page.on("requestfailed", lambda request: complaints.append(request.url))
+        page.on("console", lambda m: m.type in GRAVE and complaints.append(m.text))
+        if options.get("java_script_enabled", True):  # what is preloaded for scripts is dropped
+            page.on("requestfailed", lambda request: complaints.append(request.url))
         page.goto(address)
         return page
 

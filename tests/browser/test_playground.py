@@ -17,6 +17,7 @@ READ = """which => {
   const canvas = caufvae.playgrounds[0].canvas[which];
   return Array.from(canvas.getContext('2d').getImageData(0, 0, 64, 64).data);
 }"""
+FRAMES = "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
 STATE = """() => {
   const p = caufvae.playgrounds[0];
   const scene = p.data.scenes[p.scene];
@@ -32,7 +33,7 @@ def ready(page):
 
 def settle(page):
     """Until two frames were painted."""
-    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    page.evaluate(FRAMES)
 
 
 def pixels(page, which):
@@ -88,7 +89,7 @@ def test_the_noise_is_kept_in_imagining_and_drawn_anew_in_doing(open_page):
     assert page.locator(".pg-noise").all_inner_texts()[2] != anew[2]
     page.get_by_text("Seeing", exact=True).click()
     settle(page)
-    assert "fit" in page.locator("figcaption").first.inner_text()
+    assert "fit" in page.locator(".pg-pictures figcaption").first.inner_text()
     seen = page.evaluate(STATE)["answer"]
     assert abs(seen["model"][1] - 54) < 5 and abs(seen["truth"][1] - 54) < 5
 
