@@ -118,12 +118,13 @@ def contents(found: dict[str, Path]) -> dict[str, str]:
     return {
         "NOTEBOOKS": "\n".join(listed),
         "TREE-NOTEBOOKS": "\n".join(notebooks),
+        "TREE-DOCS": "\n".join(n for n in found if re.match(r"docs/(?!course)", n)),
         "TREE-COURSE": toctree("The course", course) if course else "",
     }
 
 
 def readme_rows() -> dict[str, tuple[str, str, str]]:
-    """Of each notebook in README's table: what one can do afterwards, what it needs, minutes."""
+    """Of each notebook in README's table: what one can do then, what it needs, minutes."""
     found = {}
     for line in (ROOT / "README.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
