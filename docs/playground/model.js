@@ -99,56 +99,85 @@
     return out;
   }
 
-  /** PyTorch's (outputs, inputs, 3, 3) → (outputs, 3, 3, inputs), so that a patch is one row. */
-  function byPatch(weights, outputs, inputs) {
-    const turned = new Float32Array(weights.length);
-    for (let o = 0; o < outputs; o++) {
-      for (let c = 0; c < inputs; c++) {
+  /** A 3 × 3 convolution of a map that is first enlarged `up` times, as up × up small convolutions.
+   *
+   * Of the enlarged map's pixels under the kernel several are the same pixel of the map, so their
+   * weights can be added beforehand: four pixels are left of nine where `up` is 2. Each phase
+   * (py, px) computes every up-th pixel, from the map's pixels at `taps` [dy, dx]. Its weights
+   * are (outputs, taps, inputs), so that what an output reads is one row.
+   */
+  function phases(weights, outputs, inputs, up) {
+    const made = [];
+    for (let py = 0; py < up; py++) {
+      for (let px = 0; px < up; px++) {
+        const places = new Map(); // "dy,dx" → the kernel's places that read that pixel
         for (let k = 0; k < 9; k++) {
-          turned[(o * 9 + k) * inputs + c] = weights[(o * inputs + c) * 9 + k];
+          const [dy, dx] = [Math.floor((py + ((k / 3) | 0) - 1) / up), Math.floor((px + (k % 3) - 1) / up)];
+          const key = `${dy},${dx}`;
+          places.set(key, [...(places.get(key) ?? []), k]);
         }
+        const taps = [...places.keys()].map((key) => key.split(",").map(Number));
+        const summed = new Float32Array(outputs * taps.length * inputs);
+        [...places.values()].forEach((kernel, tap) => {
+          for (let o = 0; o < outputs; o++) {
+            for (let c = 0; c < inputs; c++) {
+              let sum = 0;
+              for (const k of kernel) sum += weights[(o * inputs + c) * 9 + k];
+              summed[(o * taps.length + tap) * inputs + c] = sum;
+            }
+          }
+        });
+        made.push({ py, px, taps, weights: summed });
       }
     }
-    return turned;
+    return made;
   }
 
-  /** A 3 × 3 convolution with zeros around it, of an "hwc" map that is first enlarged `up` times. */
-  function convolve(map, { weights, bias, inputs }, up) {
-    const height = map.height * up;
-    const width = map.width * up;
+  /** The convolution of an "hwc" map, with zeros around it. */
+  function convolve(map, { phases, bias, inputs, up }) {
     const outputs = bias.length;
-    const values = new Float32Array(height * width * outputs);
-    const patch = new Float32Array(9 * inputs);
-    const long = patch.length;
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        for (let k = 0; k < 9; k++) {
-          const [py, px] = [y + ((k / 3) | 0) - 1, x + (k % 3) - 1];
-          if (py < 0 || px < 0 || py >= height || px >= width) {
-            patch.fill(0, k * inputs, (k + 1) * inputs);
-            continue;
-          }
-          const from = (((py / up) | 0) * map.width + ((px / up) | 0)) * inputs;
-          patch.set(map.values.subarray(from, from + inputs), k * inputs);
-        }
-        const at = (y * width + x) * outputs;
-        for (let o = 0; o < outputs; o += 4) { // four at a time: each number of the patch is read once
-          let [a, b, c, d] = [0, 0, 0, 0];
-          for (let i = 0, w = o * long; i < long; i++, w++) {
-            const p = patch[i];
-            a += p * weights[w];
-            b += p * weights[w + long];
-            c += p * weights[w + 2 * long];
-            d += p * weights[w + 3 * long];
-          }
-          values[at + o] = a + bias[o];
-          values[at + o + 1] = b + bias[o + 1];
-          values[at + o + 2] = c + bias[o + 2];
-          values[at + o + 3] = d + bias[o + 3];
+    const width = map.width * up;
+    const values = new Float32Array(map.height * up * width * outputs);
+    for (const { py, px, taps, weights } of phases) {
+      const long = taps.length * inputs;
+      const patch = new Float32Array(long);
+      for (let y = 0; y < map.height; y++) {
+        for (let x = 0; x < map.width; x++) {
+          taps.forEach(([dy, dx], tap) => {
+            const [row, column] = [y + dy, x + dx];
+            const outside = row < 0 || column < 0 || row >= map.height || column >= map.width;
+            const from = (row * map.width + column) * inputs;
+            if (outside) patch.fill(0, tap * inputs, (tap + 1) * inputs);
+            else patch.set(map.values.subarray(from, from + inputs), tap * inputs);
+          });
+          const at = ((y * up + py) * width + x * up + px) * outputs;
+          multiply(weights, patch, bias, values, at);
         }
       }
     }
-    return { values, height, width };
+    return { values, height: map.height * up, width };
+  }
+
+  /** values[at …] = weights · patch + bias; four outputs at a time, so a number is read once. */
+  function multiply(weights, patch, bias, values, at) {
+    const long = patch.length;
+    for (let o = 0; o < bias.length; o += 4) {
+      let a = 0;
+      let b = 0;
+      let c = 0;
+      let d = 0;
+      for (let i = 0, w = o * long; i < long; i++, w++) {
+        const p = patch[i];
+        a += p * weights[w];
+        b += p * weights[w + long];
+        c += p * weights[w + 2 * long];
+        d += p * weights[w + 3 * long];
+      }
+      values[at + o] = a + bias[o];
+      values[at + o + 1] = b + bias[o + 1];
+      values[at + o + 2] = c + bias[o + 2];
+      values[at + o + 3] = d + bias[o + 3];
+    }
   }
 
   /** Standardised factors → a picture, "chw" in [0, 1]. */
@@ -157,10 +186,10 @@
       const array = (name) => readArray(exported.arrays[`decoder.${name}`]);
       const layer = (name) => ({ weights: array(`${name}.weight`), bias: array(`${name}.bias`) });
       this.head = [layer("head.0"), layer("head.2")];
-      this.convolutions = [1, 4, 6].map((k) => {
+      this.convolutions = [[1, 2], [4, 2], [6, 1]].map(([k, up]) => {
         const { weights, bias } = layer(`convolutions.${k}`);
         const [outputs, inputs] = exported.arrays[`decoder.convolutions.${k}.weight`].shape;
-        return { weights: byPatch(weights, outputs, inputs), bias, inputs };
+        return { phases: phases(weights, outputs, inputs, up), bias, inputs, up };
       });
       [this.start, this.patch, this.size] = [exported.start, exported.patch, exported.size];
     }
@@ -172,11 +201,11 @@
       for (let c = 0; c < channels; c++) {
         for (let p = 0; p < height * width; p++) values[p * channels + c] = flat[c * height * width + p];
       }
-      let map = convolve({ values, height, width }, this.convolutions[0], 2);
+      let map = convolve({ values, height, width }, this.convolutions[0]);
       siluInPlace(map.values);
-      map = convolve(map, this.convolutions[1], 2);
+      map = convolve(map, this.convolutions[1]);
       siluInPlace(map.values);
-      return this.unfold(convolve(map, this.convolutions[2], 1));
+      return this.unfold(convolve(map, this.convolutions[2]));
     }
 
     /** Channels → the pixels of each patch, and logits → shades. */
