@@ -11,10 +11,11 @@ export GOMP_SPINCOUNT ?= 100000
 
 BIN := .venv/bin
 READY := .venv/.ready
+SITE_READY := .venv/.ready-site
 
 .DEFAULT_GOAL := help
 .PHONY: help tour lab test notebooks papermill colab lint types nightly scoreboard results
-.PHONY: pretrain slug clean
+.PHONY: pretrain slug clean site browser
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -64,11 +65,25 @@ results: $(READY)  ## compute what any table in data/results lacks (hours; resum
 pretrain: $(READY)  ## train the shipped checkpoints anew
 	$(BIN)/python -m caufvae_lite pretrain
 
+site: $(SITE_READY)  ## build the site in build/site/html, offline once set up (a minute)
+	OMP_NUM_THREADS=2 $(BIN)/python tools/website.py
+	$(BIN)/python -m pytest tests/site
+
+browser: site  ## chromium over the built site: the playground, accessibility, screenshots
+	CAUFVAE_BROWSER=1 $(BIN)/python -m pytest -m browser tests/browser
+
 slug: $(READY)  ## rename the repository in badges and install cells: SLUG=owner/name
 	$(BIN)/python tools/notebooks.py slug $(SLUG)
 
 clean:  ## remove .venv and build
 	rm -rf .venv build
+
+$(SITE_READY): $(READY) constraints/docs.txt
+	@echo "Adding Sphinx and Playwright to .venv. (Log: .venv/setup-site.log)"
+	@$(BIN)/python -m pip install --disable-pip-version-check \
+	    $(if $(CONSTRAINTS),-c $(CONSTRAINTS) -c constraints/docs.txt) -e '.[docs,browser]' \
+	    > .venv/setup-site.log 2>&1 || { tail -20 .venv/setup-site.log; exit 1; }
+	@touch $@
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \

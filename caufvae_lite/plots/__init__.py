@@ -42,11 +42,11 @@ from caufvae_lite.plots.lessons import (
 )
 from caufvae_lite.plots.model import (
     kl_against_scale,
-    marked_rows,
     mosaics,
     picture_to_picture,
     posteriors_and_prior,
     residuals,
+    truth_outlined,
 )
 from caufvae_lite.plots.scores import (
     against,
@@ -66,5 +66,5 @@ __all__ = [
     "one_case", "panels_in_a_row", "paths", "picture_rows", "picture_to_picture",
     "posteriors_and_prior", "ranking", "records", "residuals", "scores", "seed_points",
     "side_by_side", "smooth_distributions", "sorted_intervals", "stacked_histograms",
-    "stretched_squares", "three_steps", "timings", "truth_scatter",
+    "stretched_squares", "three_steps", "timings", "truth_outlined", "truth_scatter",
 ]  # fmt: skip

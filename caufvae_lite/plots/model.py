@@ -243,7 +243,7 @@ def kl_against_scale(
     return figure
 
 
-def marked_rows(rows: Series, truth: ArrayLike, columns: Names = ()) -> Figure:
+def truth_outlined(rows: Series, truth: ArrayLike, columns: Names = ()) -> Figure:
     """Strips of pendulum pictures, with the true place of sun and shadow outlined in green.
 
     ``rows`` are ``{title: (k, 3, h, w)}``; ``truth`` ``(k, 4)`` are the factors that each

@@ -37,7 +37,7 @@ FIGURES = {
     ),
     "mosaics": lambda: plots.mosaics({"a": np.zeros((9, 3, 8, 8)), "b": np.ones((8, 1, 8, 8))}),
     "price": lambda: plots.kl_against_scale(GRID, {"a": GRID**2, "b": GRID**2 + 1}, "s", "KL"),
-    "marked": lambda: plots.marked_rows(
+    "marked": lambda: plots.truth_outlined(
         {"a": np.zeros((2, 3, 16, 16))}, [[0, 80, 5, 9], [0, 100, 5, 9]], ["one", "two"]
     ),
 }
@@ -67,7 +67,7 @@ def test_the_marks_are_where_the_world_draws_sun_and_shadow():
     world = Pendulum(image_size=64)
     factors = world.sample(1, seed=3).factors
     picture = world.render(factors)
-    ax = plots.marked_rows({"truth": picture}, factors).axes[0]
+    ax = plots.truth_outlined({"truth": picture}, factors).axes[0]
     ring, (bar,) = ax.patches[-1], ax.lines
     assert np.isclose(
         (ring.center[0] + 0.5) * 20 / 64, 10 + 10 / np.tan(np.deg2rad(float(factors[0, 1])))
