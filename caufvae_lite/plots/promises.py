@@ -70,7 +70,7 @@ def same_cloud(
     for ax, (law, (cause, effect)) in zip(axes, clouds.items(), strict=True):
         ax.plot(cause, effect, ".", ms=2, color="0.75", rasterized=True)
         ax.plot(*day, "o", ms=8, color=COLOURS["data"], label="as it was")
-        ax.plot(asked, truths[law], "o", ms=8, color=COLOURS["truth"], label="truth")
+        ax.plot(asked, truths[law], "o", ms=12, color=COLOURS["truth"], label="truth")
         ax.plot(
             asked, answers[law], "X", ms=8, color=COLOURS["intervention"],
             mec="white", label="the flow's answer",
