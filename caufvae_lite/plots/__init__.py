@@ -48,6 +48,13 @@ from caufvae_lite.plots.model import (
     residuals,
     truth_outlined,
 )
+from caufvae_lite.plots.promises import (
+    broken,
+    environments,
+    objections,
+    same_cloud,
+    same_rank,
+)
 from caufvae_lite.plots.scores import (
     against,
     choice,
@@ -59,12 +66,13 @@ from caufvae_lite.plots.scores import (
 )
 
 __all__ = [
-    "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coloured_cloud",
-    "coverage", "curves", "densities", "difference", "distributions", "draws_in_a_plane",
-    "fan", "graph_and_matrices", "graph_walk", "intervals", "kl_against_scale", "marked_rows",
-    "masked_network", "mass_in_place", "matrices", "mechanisms", "mosaics", "moving_mass",
-    "one_case", "panels_in_a_row", "paths", "picture_rows", "picture_to_picture",
-    "posteriors_and_prior", "ranking", "records", "residuals", "scores", "seed_points",
+    "COLOURS", "against", "bars", "broken", "causal_graph", "choice", "clouds",
+    "coloured_cloud", "coverage", "curves", "densities", "difference", "distributions",
+    "draws_in_a_plane", "environments", "fan", "graph_and_matrices", "graph_walk",
+    "intervals", "kl_against_scale", "marked_rows", "masked_network", "mass_in_place",
+    "matrices", "mechanisms", "mosaics", "moving_mass", "objections", "one_case",
+    "panels_in_a_row", "paths", "picture_rows", "picture_to_picture", "posteriors_and_prior",
+    "ranking", "records", "residuals", "same_cloud", "same_rank", "scores", "seed_points",
     "side_by_side", "smooth_distributions", "sorted_intervals", "stacked_histograms",
     "stretched_squares", "three_steps", "timings", "truth_outlined", "truth_scatter",
 ]  # fmt: skip
