@@ -72,7 +72,8 @@ def sources() -> dict[str, Path]:
     found |= {f"docs/{path.name}": path for path in (ROOT / "docs").glob("*.md")}
     found |= {name: ROOT / name for name in COPIED}
     for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
-        if not any(part.startswith(".") for part in path.parts):
+        own = path.relative_to(ROOT).parts  # `source` is what the assignments are made from
+        if not any(part.startswith(".") or part == "source" for part in own):
             found[path.relative_to(ROOT).as_posix()] = path
     return found
 
@@ -221,7 +222,7 @@ def lay_out(folder: Path) -> None:
     pages = set(found)
     made = contents(found) | {
         "PLAYGROUND": playground.widget("_static/playground/"),
-        "REFERENCES": references(found),
+        "REFERENCES": relinked(references(found), Path("bibliography.md"), pages),
         "SCOREBOARD": scoreboard(),
     }
     for name, path in found.items():
