@@ -67,6 +67,7 @@ def texts(found: Variant) -> dict[str, str]:
         lines.append(f"    {name} = {' '.join([*parts, f'+ ε_{name}'])}".replace("= +", "= "))
     words["equations"] = "\n".join(lines)
     words["slopes"] = str(slopes)
+    words["day_dict"] = str(day)
     words["day"] = ", ".join(f"{k} {v}" for k, v in day.items())
     return words
 

@@ -59,10 +59,15 @@ def rank_cases(v: Variant, rng: np.random.Generator):
 
 
 def mixed_cases(v: Variant, rng: np.random.Generator):
+    """Columns exchanged, one turned in sign; and one latent that two factors claim."""
     for d in (2, 3, 4):
         truth = draws(rng, 60, d)
-        turned = truth[:, rng.permutation(d)] * torch.from_numpy(rng.choice([-2.0, 3.0], d))
-        yield turned + 0.6 * draws(rng, 60, d) + 0.4 * turned.roll(1, 1), truth
+        turned_ = truth.roll(1 + int(rng.integers(d - 1)), 1)
+        signs = torch.from_numpy(rng.choice([-2.0, 3.0], d))
+        signs[0] = -2.0
+        yield turned_ * signs + 0.8 * draws(rng, 60, d), truth
+    claimed = torch.stack([truth[:, 0] + truth[:, 1], 0.4 * truth[:, 1], truth[:, 2]], 1)
+    yield claimed + 0.5 * draws(rng, 60, 3), truth[:, :3]
 
 
 def hidden_cases(v: Variant, rng: np.random.Generator):

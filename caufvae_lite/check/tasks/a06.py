@@ -49,7 +49,8 @@ def group_cases(v: Variant, rng: np.random.Generator):
                                              / (np.arange(1, many + 1) ** 2.0).sum()))
         groups[:many] = torch.arange(many)
         truth = torch.from_numpy(rng.integers(0, 2, n))
-        wrong = torch.from_numpy(rng.random(n)) < 0.1 + 0.2 * (groups % 2)
+        wrong = torch.from_numpy(rng.random(n)) < 0.1 + 0.4 * (groups == many - 1)
+        wrong[groups == many - 1] |= torch.arange(int((groups == many - 1).sum())) % 2 == 0
         yield truth, torch.where(wrong, 1 - truth, truth), groups  # fmt: skip
 
 

@@ -57,12 +57,16 @@ def graph_pairs(v: Variant, rng: np.random.Generator):
 
 
 def score_cases(v: Variant, rng: np.random.Generator):
-    for gaps in ((-2, -0.5, 0, -0.01), (-1, -0.6, -0.15, 0), (-0.02, 0, -0.3), (-0.1, -0.07, 0)):
-        rows = 2 * draws(rng, 200)
-        yield (rows + 0.5 * draws(rng, len(gaps), 200) + torch.tensor(gaps)[:, None],)
-    rows = draws(rng, 400)
-    up = torch.tensor([-0.4, -0.05 * v["errors"] - 0.03, 0.0])
-    yield (3 * rows + 0.3 * draws(rng, 3, 400) + up[:, None],)
+    """Gaps just above and just below the year's number of standard errors."""
+    above, below = v["errors"] + 0.05, v["errors"] - 0.05
+    every = ((above + 4, above, below, 0), (above, 0, below), (below, above, 0), (9, above, 0, 2))
+    for ratios in every:
+        n = 100
+        shared, noise = 3 * draws(rng, n), draws(rng, len(ratios), n)
+        noise = (noise - noise.mean(1, keepdim=True)) / noise.std(1, keepdim=True)
+        gaps = noise + torch.tensor(ratios)[:, None] / n**0.5
+        gaps[ratios.index(0)] = 0
+        yield (shared - 0.3 * gaps,)
 
 
 EXERCISES = [
