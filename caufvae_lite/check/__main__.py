@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m caufvae_lite.check", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     grade = commands.add_parser("grade", help="judge submissions")
-    grade.add_argument("submissions", nargs="+", type=Path, help="notebooks, or folders of them")
+    grade.add_argument(
+        "submissions", nargs="+", type=Path, help="notebooks, or folders of them"
+    )
     grade.add_argument(
         "--format", choices=("table", "json", "gradescope", "classroom"), default="table"
     )

@@ -29,7 +29,7 @@ def plain_python(source: str) -> str:
 
 def serve(connection: socket.socket) -> None:
     """Receive cells, run them, say what went wrong, and answer calls until the end."""
-    cells = receive(connection)
+    cells, me = receive(connection), os.getpid()
     namespace: dict[str, Any] = {"__name__": "__main__", "get_ipython": lambda: None}
     namespace["display"] = lambda *args, **kwargs: None
     for name, source in cells:
@@ -37,13 +37,23 @@ def serve(connection: socket.socket) -> None:
         try:
             exec(compile(plain_python(source), f"<cell {name}>", "exec"), namespace)
         except BaseException as error:
+            only(me)
             connection.sendall(pack(["failed", name, said(error)]))
+        only(me)
         forget_output()
     connection.sendall(pack(["ready"]))
     while True:
         name, arguments, wanted = receive(connection, tensors=True)
-        connection.sendall(answer(namespace, name, arguments, wanted))
+        message = answer(namespace, name, arguments, wanted)
+        only(me)
+        connection.sendall(message)
         forget_output()
+
+
+def only(process: int) -> None:
+    """End what a cell has forked: one process speaks for a submission."""
+    if os.getpid() != process:
+        os._exit(1)
 
 
 def answer(namespace: dict[str, Any], name: str, arguments: Any, wanted: int | None) -> bytes:
@@ -114,10 +124,11 @@ def forget_output() -> None:
 
 
 def guard() -> None:
-    """No questions to a keyboard, and practice checks that say nothing and cost nothing."""
+    """No questions to a keyboard, no practice checks, and no look at the right answers."""
 
     def no_keyboard(prompt: object = "") -> str:
         raise RuntimeError("input() waits for a keyboard, and the grader has none.")
 
     builtins.input = no_keyboard
     os.environ["CAUFVAE_GRADING"] = "1"
+    sys.modules["caufvae_lite.check.tasks"] = None  # type: ignore[assignment]

@@ -89,9 +89,7 @@ def judge(exercise: Exercise, call: Call, variant: Variant, seed: int) -> Verdic
     def verdict(status: str, reason: str, **more: str) -> Verdict:
         earned = exercise.points if status == "right" else 0
         hint = "" if status == "right" else exercise.hint
-        return Verdict(
-            exercise.id, earned, exercise.points, status, reason, hint=hint, **more
-        )
+        return Verdict(exercise.id, earned, exercise.points, status, reason, hint=hint, **more)
 
     rng = np.random.default_rng([seed, *exercise.id.encode()])
     every = [None] if exercise.cases is None else list(exercise.cases(variant, rng))
@@ -105,7 +103,7 @@ def judge(exercise: Exercise, call: Call, variant: Variant, seed: int) -> Verdic
         got = rest[0] if rest else None
         gradient = None
         if exercise.gradient is not None and isinstance(got, dict):
-            got, gradient = got.get("value"), got.get("gradient")
+            got, gradient = got["value"], got["gradient"]
         if got is None or (isinstance(got, Other) and got.kind == "ellipsis"):
             return verdict("not attempted", ATTEMPT)
         reason, wanted = _wrong(exercise, variant, arguments or (), got)
@@ -117,9 +115,7 @@ def judge(exercise: Exercise, call: Call, variant: Variant, seed: int) -> Verdic
     return verdict("right", "right on every case")
 
 
-def _wrong(
-    exercise: Exercise, variant: Variant, arguments: tuple, got: Any
-) -> tuple[str, Any]:
+def _wrong(exercise: Exercise, variant: Variant, arguments: tuple, got: Any) -> tuple[str, Any]:
     """What is wrong with an answer, or ""; and the right one."""
     wanted = plain(exercise.reference(variant, *arguments))
     reason = difference(got, wanted, exercise.tolerance)
@@ -134,9 +130,7 @@ def _wrong(
     return reason, wanted
 
 
-def _wrong_gradient(
-    exercise: Exercise, variant: Variant, arguments: tuple, got: Any
-) -> str:
+def _wrong_gradient(exercise: Exercise, variant: Variant, arguments: tuple, got: Any) -> str:
     if got is None:
         return "no gradient arrives: was something detached, or computed without autograd?"
     k = exercise.gradient

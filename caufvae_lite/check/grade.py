@@ -178,7 +178,9 @@ def _with_cell(verdict: Verdict, errors: dict[str, str]) -> Verdict:
 Progress = Callable[[Grade], None]
 
 
-def grade_all(grader: Grader, paths: Sequence[Path], told: Progress | None = None) -> list[Grade]:
+def grade_all(
+    grader: Grader, paths: Sequence[Path], told: Progress | None = None
+) -> list[Grade]:
     """One grade for each file, in their order, whatever any of them does."""
     grades = []
     for path in paths:

@@ -15,8 +15,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 NEWNS, NEWUSER, NEWPID, NEWNET, NEWIPC = 0x20000, 0x10000000, 0x20000000, 0x40000000, 0x8000000
-PRIVATE, RECURSIVE = 1 << 18, 1 << 14
+PRIVATE, RECURSIVE, BIND = 1 << 18, 1 << 14, 1 << 12
+MOUNT_SETATTR, READ_ONLY, WITH_ALL_BELOW = 442, 1, 0x8000
 DUMPABLE, SUBREAPER = 4, 36  # prctl's names for them
+KEEP_CAPABILITIES, CAPABILITY_VERSION, READ_ANY = 8, 0x20080522, 1 << 2
 MEGABYTE = 2**20
 
 
@@ -62,27 +64,53 @@ def wall_in() -> list[str]:
     return ["network", "processes"]
 
 
-def hide_processes() -> None:
-    """A /proc of its own: other processes' command lines are none of a student's business."""
+def wall_off_files(folder: Path) -> list[str]:
+    """A /proc of its own, and every file but those in ``folder`` read-only; what succeeded.
+
+    Other processes' command lines are none of a student's business, and without the second
+    wall a submission could rewrite the grader's files, for whoever is graded next.
+    """
     libc = _libc()
-    if libc.mount(b"none", b"/", None, PRIVATE | RECURSIVE, None) == 0:
-        libc.mount(b"proc", b"/proc", b"proc", 0, None)
+    place = os.fsencode(folder)
+    if libc.mount(b"none", b"/", None, PRIVATE | RECURSIVE, None) != 0:
+        return []  # what is done to shared mounts is done to everybody's
+    libc.mount(b"proc", b"/proc", b"proc", 0, None)
+    if libc.mount(place, place, None, BIND, None) != 0:
+        return []
+
+    def attributes(where: bytes, on: int, off: int, how: int) -> int:
+        words = (ctypes.c_uint64 * 4)(on, off, 0, 0)
+        return libc.syscall(MOUNT_SETATTR, -100, where, how, words, ctypes.sizeof(words))
+
+    if attributes(b"/", READ_ONLY, 0, WITH_ALL_BELOW) != 0:
+        return []
+    attributes(place, 0, READ_ONLY, 0)
+    return ["files"]
 
 
 def become_nobody(folder: Path) -> bool:
-    """For root only: a user of this process's own, whose processes can be counted."""
-    places = [Path(__file__).resolve(), Path(os.__file__).resolve(), folder]
-    ways = {parent for place in places for parent in place.parents}
-    if os.geteuid() != 0 or not all(way.stat().st_mode & 1 for way in ways):
+    """For root only: a user of this process's own, whose processes can be counted.
+
+    Where Python or the package lie in a folder that only root may enter, the process keeps the
+    right to read files, and no other of root's.
+    """
+    if os.geteuid() != 0:
         return False
-    number = 200_000 + os.getpid() % 100_000 + int.from_bytes(os.urandom(2)) * 100_000 // 65536
+    places = [Path(__file__).resolve(), Path(os.__file__).resolve()]
+    hidden = any(not way.stat().st_mode & 1 for place in places for way in place.parents)
+    number = 200_000 + int.from_bytes(os.urandom(3))
     try:
+        if hidden:
+            prctl(KEEP_CAPABILITIES, 1)
         os.chown(folder, number, number)
         os.setgroups([])
         os.setresgid(number, number, number)
         os.setresuid(number, number, number)
     except OSError:  # a container whose users are few
         return False
+    if hidden:
+        words = (ctypes.c_uint32 * 6)(READ_ANY, READ_ANY, 0, 0, 0, 0)
+        _libc().capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0), words)
     return True
 
 

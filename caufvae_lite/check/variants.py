@@ -39,7 +39,13 @@ def variant(year: int = THIS_YEAR) -> Variant:
     graph = CausalGraph(names, edges)
     slopes = {edge: pick(0.5, 1.9) * float(rng.choice([-1, 1])) for edge in edges}
     day = {name: pick(-2, 2) for name in names}
-    found: Variant = {"year": year, "story": story, "graph": graph, "slopes": slopes, "day": day}
+    found: Variant = {
+        "year": year,
+        "story": story,
+        "graph": graph,
+        "slopes": slopes,
+        "day": day,
+    }
     found |= {"last": last, "root": root, "middle": middle, "side": side}
     found |= {"low": -float(rng.integers(2, 7)), "high": float(rng.integers(1, 4))}
     found |= {"stretch": (pick(0.5, 1.5), pick(0.4, 2.2), pick(0.6, 2.6))}

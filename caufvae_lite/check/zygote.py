@@ -19,10 +19,11 @@ from pathlib import Path
 
 from caufvae_lite.check import child, limits
 
-WARM = ("torch", "numpy", "scipy.stats", "scipy.optimize", "pandas", "matplotlib.pyplot")
-WARM += ("sklearn.linear_model", "caufvae_lite", "caufvae_lite.notebook", "caufvae_lite.plots")
-WARM += ("torch.distributions", "torch._dynamo", "caufvae_lite.check.practice")
-WARM += ("networkx", "caufvae_lite.check.variants")
+WARM = """
+torch torch.distributions torch._dynamo numpy networkx pandas scipy.stats scipy.optimize
+sklearn.linear_model matplotlib.pyplot caufvae_lite caufvae_lite.notebook caufvae_lite.plots
+caufvae_lite.check.practice caufvae_lite.check.variants
+""".split()
 
 
 def main(descriptor: int) -> None:
@@ -71,7 +72,7 @@ def _live(request: dict, connection: socket.socket, walls: list[str]) -> None:
         os.setsid()
         folder = Path(request["folder"])
         if "processes" in walls:
-            limits.hide_processes()
+            limits.wall_off_files(folder)
         os.chdir(folder)
         os.environ |= {"HOME": str(folder), "USER": "student", "TMPDIR": str(folder)}
         tempfile.tempdir = str(folder)

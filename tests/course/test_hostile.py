@@ -4,11 +4,12 @@ import copy
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 from course import SOURCE, made, solved, source_of, write
 
-from caufvae_lite.check import sandbox
+from caufvae_lite.check import properties, sandbox
 from caufvae_lite.check.grade import Grader, grade_all
 from caufvae_lite.check.limits import Limits
 
@@ -91,12 +92,12 @@ def test_no_process_and_no_file_stays_behind(grader, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sandbox.tempfile, "mkdtemp", noted)
     grader.grade(write(ATTACKS["a fork bomb of sessions"], tmp_path / "one.ipynb"))
-    assert made_here and not any(os.path.exists(folder) for folder in made_here)
+    assert made_here and not any(Path(folder).exists() for folder in made_here)
     time.sleep(0.3)
     left = []
-    for entry in os.listdir("/proc"):
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if os.readlink(f"/proc/{entry}/cwd").startswith(tuple(made_here)):
+            if str((entry / "cwd").readlink()).startswith(tuple(made_here)):
                 left.append(entry)
         except (OSError, ValueError):
             continue
@@ -133,11 +134,13 @@ SLY = {
 
 @pytest.mark.parametrize("name", SLY)
 def test_a_sly_submission_earns_nothing_by_it(grader, name, tmp_path):
+    before = Path(properties.__file__).read_bytes()
     wrong = STEP.replace("s.sum(1)", "s.mean(1)")
     book = solved("01", {"01-step": f"{wrong}\n{SLY[name]}"})
     found = {v.id: v for v in grader.grade(write(book, tmp_path / "one.ipynb")).verdicts}
     assert found["01-step"].points == 0
     assert all(v.points == v.possible for i, v in found.items() if i != "01-step"), found
+    assert Path(properties.__file__).read_bytes() == before
 
 
 def changed(book, change):

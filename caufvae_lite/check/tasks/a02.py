@@ -71,7 +71,7 @@ def overwritten(values: Tensor, graph: CausalGraph, do: dict) -> Tensor:
 
 def imagined_day(v: Variant) -> list[float]:
     graph, slopes, day = v["graph"], v["slopes"], v["day"]
-    done = {}
+    done: dict[str, float] = {}
     for name in (n for generation in graph.generations for n in generation):
         change = sum(slopes[p, name] * (done[p] - day[p]) for p in graph.parents(name))
         done[name] = v["set_to"] if name == v["middle"] else day[name] + change

@@ -45,8 +45,11 @@ def shift_cost(v: Variant, read: Tensor, label: Tensor, read_do, label_do) -> li
 
 def group_cases(v: Variant, rng: np.random.Generator):
     for n, many in ((40, 2), (90, 4), (60, 3)):
-        groups = torch.from_numpy(rng.choice(many, n, p=np.arange(1, many + 1) ** 2.0
-                                             / (np.arange(1, many + 1) ** 2.0).sum()))
+        groups = torch.from_numpy(
+            rng.choice(
+                many, n, p=np.arange(1, many + 1) ** 2.0 / (np.arange(1, many + 1) ** 2.0).sum()
+            )
+        )
         groups[:many] = torch.arange(many)
         truth = torch.from_numpy(rng.integers(0, 2, n))
         wrong = torch.from_numpy(rng.random(n)) < 0.1 + 0.4 * (groups == many - 1)

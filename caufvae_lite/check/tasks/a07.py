@@ -59,7 +59,12 @@ def graph_pairs(v: Variant, rng: np.random.Generator):
 def score_cases(v: Variant, rng: np.random.Generator):
     """Gaps just above and just below the year's number of standard errors."""
     above, below = v["errors"] + 0.05, v["errors"] - 0.05
-    every = ((above + 4, above, below, 0), (above, 0, below), (below, above, 0), (9, above, 0, 2))
+    every = (
+        (above + 4, above, below, 0),
+        (above, 0, below),
+        (below, above, 0),
+        (9, above, 0, 2),
+    )
     for ratios in every:
         n = 100
         shared, noise = 3 * draws(rng, n), draws(rng, len(ratios), n)
