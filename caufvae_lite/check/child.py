@@ -7,6 +7,7 @@ which cell it is in and what went wrong; `grade` judges all that in another proc
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
 import re
 import socket
@@ -112,10 +113,8 @@ def said(error: BaseException) -> str:
 def forget_output() -> None:
     """Printed text goes to a file that may not grow; empty it."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            pass
     try:
         if os.fstat(1).st_size:
             os.ftruncate(1, 0)

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from caufvae_lite.check.exercise import CHECK_SEED, Exercise, Verdict, judge
-from caufvae_lite.check.values import pack, unpack
+from caufvae_lite.check.values import unpack
 from caufvae_lite.check.variants import THIS_YEAR, variant
 
 RESULTS: dict[str, Verdict] = {}

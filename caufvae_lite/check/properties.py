@@ -90,7 +90,9 @@ def _guess(one: np.ndarray, other: np.ndarray, tolerance: float) -> str:
     if np.allclose(ratio, ratio[0], rtol=tolerance) and abs(other).min() > 0 and one.size > 1:
         return f"every number is {ratio[0]:.4g} times the right one"
     worst = int(np.argmax(np.abs(one - other)))
-    return f"number {worst + 1} of {one.size} is {one[worst]:.5g} and should be {other[worst]:.5g}"
+    return (
+        f"number {worst + 1} of {one.size} is {one[worst]:.5g} and should be {other[worst]:.5g}"
+    )
 
 
 STEP = 1e-4

@@ -63,7 +63,7 @@ class Laws:
 
 @dataclass(frozen=True)
 class Net:
-    """A small network with given weights: ``x @ into``, tanh, ``@ out``; halves if ``split``."""
+    """A small network with given weights: ``x @ into``, tanh, ``@ out``; in halves if split."""
 
     into: np.ndarray
     out: np.ndarray

@@ -53,7 +53,7 @@ def variant(year: int = THIS_YEAR) -> Variant:
     found |= {"label_weight": pick(1.5, 8), "level": float(rng.choice([0.5, 0.8, 0.9]))}
     found |= {"first_row": int(rng.integers(3, 40)), "errors": pick(0.6, 2.4)}
     found |= {"law": (pick(0.5, 2), pick(0.3, 1.2), pick(-0.8, 0.8))}
-    found |= {"ladder": tuple(pick(0.4, 1.9) for _ in range(3)) + (pick(1, 2), pick(-2, -1))}
+    found |= {"ladder": (*tuple(pick(0.4, 1.9) for _ in range(3)), pick(1, 2), pick(-2, -1))}
     found |= {"person": tuple(pick(-2, 2) for _ in range(2)), "price": pick(0.1, 0.4, 2)}
     return found
 

@@ -1,4 +1,4 @@
-"""A process that has imported everything and does nothing else: it forks a child per submission.
+"""A process that has imported everything and only forks: one child for each submission.
 
 Importing PyTorch takes about two seconds, a fork some milliseconds. ``python -m
 caufvae_lite.check.zygote FD`` reads requests from the socket FD: a JSON of limits and a folder,
@@ -19,11 +19,23 @@ from pathlib import Path
 
 from caufvae_lite.check import child, limits
 
-WARM = """
-torch torch.distributions torch._dynamo numpy networkx pandas scipy.stats scipy.optimize
-sklearn.linear_model matplotlib.pyplot caufvae_lite caufvae_lite.notebook caufvae_lite.plots
-caufvae_lite.check.practice caufvae_lite.check.variants
-""".split()
+WARM = [
+    "torch",
+    "torch.distributions",
+    "torch._dynamo",
+    "numpy",
+    "networkx",
+    "pandas",
+    "scipy.stats",
+    "scipy.optimize",
+    "sklearn.linear_model",
+    "matplotlib.pyplot",
+    "caufvae_lite",
+    "caufvae_lite.notebook",
+    "caufvae_lite.plots",
+    "caufvae_lite.check.practice",
+    "caufvae_lite.check.variants",
+]
 
 
 def main(descriptor: int) -> None:

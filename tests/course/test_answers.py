@@ -76,7 +76,7 @@ def test_wrong_answers_get_nothing(name):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_worked_solutions_and_the_judges_references_agree(name):
-    """Both were written apart. With many seeds, so that no unlucky case fails a right answer."""
+    """Both were written apart. Many seeds: no unlucky case may fail a right answer."""
     exercise = exercises(name[:2])[name]
     answer = names_with(name, source_of(solved(name[:2]), name))[exercise.answer]
     for seed in range(200 if NIGHTLY else 12):

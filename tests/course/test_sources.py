@@ -14,7 +14,7 @@ NAMES = sorted(path.stem for path in SOURCE.glob("*.ipynb"))
 
 
 def test_there_are_seven_assignments_and_a_final_project():
-    assert NAMES == [*(f"{n}_{t}" for n, t in TITLES.items()), "final_project"]
+    assert [*(f"{n}_{t}" for n, t in TITLES.items()), "final_project"] == NAMES
     assert len(EVERY) >= 32
 
 

@@ -142,7 +142,7 @@ EXERCISES = [
         (untouched,), uses=("02-abduct", "02-do"),
     ),
     Exercise(
-        "02-day", "A day by hand", "imagined_day", 2, (4, 12, "easy"),
+        "02-day", "A day by hand", "imagined_day", 2, (6, 12, "easy"),
         imagined_day, "Find each ε from the day, set one factor, and compute what follows.",
         suspects={
             "Only the factor that was set has changed: its effects follow it.":

@@ -90,13 +90,15 @@ EXERCISES = [
              lambda v, x, k: list(range(v["first_row"], v["first_row"] + k)),
          "Far from the first row is not far from all that were chosen.":
              lambda v, x, k: [v["first_row"], *(
-                 (x - x[v["first_row"]]).norm(dim=1).argsort(descending=True)[: k - 1].tolist())]},
+                 (x - x[v["first_row"]]).norm(dim=1).argsort(descending=True)[: k - 1]
+                 .tolist())]},
         varies=True,
     ),
     Exercise(
         "06-mix", "A probe does not mind a mix", "moved_weights", 2, (2, 12, "medium"),
         moved_weights, "z'·w' = z·w for all z, with z' = M z: so Mᵀ w' = w.",
-        lambda v, rng: [(draws(rng, d, d) + 2 * torch.eye(d), draws(rng, d)) for d in (2, 4, 5)],
+        lambda v, rng: [(draws(rng, d, d) + 2 * torch.eye(d), draws(rng, d))
+                        for d in (2, 4, 5)],
         {"That is right only where the mix is a rotation.": lambda v, m, w: m @ w,
          "The mix has to be undone, not applied once more.": lambda v, m, w: m.T @ w},
     ),

@@ -111,7 +111,8 @@ EXERCISES = [
     Exercise(
         "07-ancestors", "Who reaches whom?", "reaches", 2, (5, 12, "medium"),
         ancestors, "Go on adding one more step until nothing is new.",
-        lambda v, rng: [(torch.tensor(random_graph(rng, d, 0.1).adjacency),) for d in (3, 5, 7)],
+        lambda v, rng: [(torch.tensor(random_graph(rng, d, 0.1).adjacency),)
+                        for d in (3, 5, 7)],
         {"These are arrows and ways of two steps; longer ways count too.":
              lambda v, a: (a | ((a.double() @ a.double()) > 0)).numpy(),
          "This says who is reached by whom.": lambda v, a: ancestors(v, a).T},
