@@ -15,7 +15,7 @@ SITE_READY := .venv/.ready-site
 
 .DEFAULT_GOAL := help
 .PHONY: help tour lab test notebooks papermill colab lint types nightly scoreboard results
-.PHONY: pretrain slug clean site browser
+.PHONY: pretrain slug course grade clean site browser
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -54,6 +54,7 @@ nightly: $(READY)  ## what takes too long for every change: two more seeds of ev
 	$(BIN)/python tools/notebooks.py check --seed 3
 	$(BIN)/python -m caufvae_lite tour --seed 3 --out build/tour-3
 	$(BIN)/python -m caufvae_lite sweep --dry-run
+	CAUFVAE_NIGHTLY=1 $(BIN)/python -m pytest -n 2 tests/course
 
 scoreboard: $(READY)  ## compute what the scoreboard lacks (resumes; SCHEDULER=address: there)
 	$(BIN)/python -m caufvae_lite sweep search scoreboard \
@@ -74,6 +75,14 @@ browser: site  ## chromium over the built site: the playground, accessibility, s
 
 slug: $(READY)  ## rename the repository in badges and install cells: SLUG=owner/name
 	$(BIN)/python tools/notebooks.py slug $(SLUG)
+
+course: $(READY)  ## generate the assignments' release and solutions (SEED=2027: that year's)
+	$(BIN)/python -m caufvae_lite.check release --nbgrader build/course/nbgrader \
+	    $(if $(SEED),--year $(SEED) --out build/course/$(SEED))
+
+grade: $(READY)  ## grade submissions: SUB=folder or notebook (FORMAT=json, SEED=2027)
+	$(BIN)/python -m caufvae_lite.check grade $(SUB) --format $(or $(FORMAT),table) \
+	    $(if $(SEED),--year $(SEED))
 
 clean:  ## remove .venv and build
 	rm -rf .venv build

@@ -365,6 +365,7 @@ def rename(slug: str, root: Path = ROOT) -> list[Path]:
     old = current_slug(root)
     files = [root / "pyproject.toml", root / "README.md", root / "CITATION.cff"]
     files += named([], root) + sorted((root / "docs").glob("*.md"))
+    files += sorted((root / "notebooks" / "assignments").rglob("*.ipynb"))
     changed = []
     for path in files:
         if not path.is_file():
