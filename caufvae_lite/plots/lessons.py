@@ -105,10 +105,17 @@ def coverage(nominal: ArrayLike, shares: Series) -> Figure:
     return figure
 
 
-def sorted_intervals(low: ArrayLike, high: ArrayLike, truth: ArrayLike, ylabel: str) -> Figure:
+def sorted_intervals(
+    low: ArrayLike,
+    high: ArrayLike,
+    truth: ArrayLike,
+    ylabel: str,
+    answer: float | None = None,
+) -> Figure:
     """Intervals ``(n,)`` side by side in order of their middles, and the truths.
 
-    An interval that misses its truth is drawn in the colour of interventions.
+    An interval that misses its truth is drawn in the colour of interventions. A line at
+    ``answer`` is the model's, where the intervals are relative to it.
     """
     low, high, truth = (np.asarray(x, float) for x in (low, high, truth))
     order = np.argsort(low + high)
@@ -116,6 +123,8 @@ def sorted_intervals(low: ArrayLike, high: ArrayLike, truth: ArrayLike, ylabel: 
     missed = (truth < low) | (truth > high)
     figure, (ax,) = panels_in_a_row(1, 7, 2.8)
     x = np.arange(len(low))
+    if answer is not None:
+        ax.axhline(answer, color="0.6", lw=1, zorder=0)
     for which, role, label in (
         (~missed, "posterior", "holds the truth"), (missed, "intervention", "misses it")
     ):  # fmt: skip
