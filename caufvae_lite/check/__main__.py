@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     release.add_argument("--out", type=Path, default=COURSE)
     release.add_argument("--nbgrader", type=Path, help="a folder for nbgrader's course, too")
     for command in (grade, progress, release):
-        command.add_argument("--year", "--seed", type=int, default=THIS_YEAR)
+        command.add_argument("--year", type=int, default=THIS_YEAR)
         command.add_argument("--source", type=Path, default=COURSE / "source")
     chosen = parser.parse_args(arguments)
     return {"grade": _grade, "progress": _progress, "release": _release}[chosen.command](chosen)

@@ -8,10 +8,12 @@ again with the worked solution in its place, so that one mistake costs its own p
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+
+from tqdm import tqdm
 
 from caufvae_lite.check.build import Product, product
 from caufvae_lite.check.exercise import ATTEMPT, Exercise, Verdict, judge
@@ -175,16 +177,7 @@ def _with_cell(verdict: Verdict, errors: dict[str, str]) -> Verdict:
     return replace(verdict, status="failed", reason=reason)
 
 
-Progress = Callable[[Grade], None]
-
-
-def grade_all(
-    grader: Grader, paths: Sequence[Path], told: Progress | None = None
-) -> list[Grade]:
-    """One grade for each file, in their order, whatever any of them does."""
-    grades = []
-    for path in paths:
-        grades.append(grader.grade(path))
-        if told:
-            told(grades[-1])
-    return grades
+def grade_all(grader: Grader, paths: Sequence[Path]) -> list[Grade]:
+    """One grade for each file, in their order, whatever any of them does; shows progress."""
+    bar = tqdm(paths, desc="grading", unit="submission", disable=len(paths) < 2)
+    return [grader.grade(path) for path in bar]
