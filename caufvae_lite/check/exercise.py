@@ -7,6 +7,7 @@ thing. It is the same for the visible checks and for the grade, which use differ
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -124,9 +125,10 @@ def _wrong(exercise: Exercise, variant: Variant, arguments: tuple, got: Any) -> 
             if not difference(
                 got, plain(suspect(variant, *arguments)), exercise.tolerance, shapes=True
             ):
-                reason = what
-    for test in exercise.properties:
-        reason = reason or test(arguments, got)
+                return what, wanted
+    for test in exercise.properties:  # what is broken says more than which number differs
+        with contextlib.suppress(TypeError, ValueError, IndexError):  # of another shape
+            reason = test(arguments, got) or reason
     return reason, wanted
 
 

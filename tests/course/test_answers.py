@@ -15,7 +15,7 @@ from course import (
     wrong_answers,
 )
 
-from caufvae_lite.check.exercise import judge
+from caufvae_lite.check.exercise import judge, plain
 from caufvae_lite.check.grade import Grader
 from caufvae_lite.check.practice import check, local
 from caufvae_lite.check.tasks import TITLES, exercises
@@ -123,3 +123,14 @@ def test_feedback_tells_what_was_tried_and_what_came_out(capsys):
         assert word in said
     with pytest.raises(ValueError, match="no exercise"):
         check("02-nothing", None)
+
+
+def test_a_broken_property_is_named():
+    """Which number differs says less than what an intervention must not do."""
+    exercise = exercises("02")["02-imagine"]
+
+    def everything_moves(name, arguments, wanted):
+        right = exercise.reference(variant(), *arguments)
+        return ("value", plain(right) + 1.0)
+
+    assert "cannot reach it" in judge(exercise, everything_moves, variant(), 5).reason
