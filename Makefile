@@ -11,10 +11,11 @@ export GOMP_SPINCOUNT ?= 100000
 
 BIN := .venv/bin
 READY := .venv/.ready
+SITE_READY := .venv/.ready-site
 
 .DEFAULT_GOAL := help
 .PHONY: help tour lab test notebooks papermill colab lint types nightly scoreboard results
-.PHONY: pretrain slug clean
+.PHONY: pretrain slug course grade clean site browser
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -53,6 +54,7 @@ nightly: $(READY)  ## what takes too long for every change: two more seeds of ev
 	$(BIN)/python tools/notebooks.py check --seed 3
 	$(BIN)/python -m caufvae_lite tour --seed 3 --out build/tour-3
 	$(BIN)/python -m caufvae_lite sweep --dry-run
+	CAUFVAE_NIGHTLY=1 $(BIN)/python -m pytest -n 2 tests/course
 
 scoreboard: $(READY)  ## compute what the scoreboard lacks (resumes; SCHEDULER=address: there)
 	$(BIN)/python -m caufvae_lite sweep search scoreboard \
@@ -64,11 +66,33 @@ results: $(READY)  ## compute what any table in data/results lacks (hours; resum
 pretrain: $(READY)  ## train the shipped checkpoints anew
 	$(BIN)/python -m caufvae_lite pretrain
 
+site: $(SITE_READY)  ## build the site in build/site/html, offline once set up (a minute)
+	OMP_NUM_THREADS=2 $(BIN)/python tools/website.py
+	$(BIN)/python -m pytest tests/site
+
+browser: site  ## chromium over the built site: the playground, accessibility, screenshots
+	CAUFVAE_BROWSER=1 $(BIN)/python -m pytest -m browser tests/browser
+
 slug: $(READY)  ## rename the repository in badges and install cells: SLUG=owner/name
 	$(BIN)/python tools/notebooks.py slug $(SLUG)
 
+course: $(READY)  ## generate the assignments' release and solutions (SEED=2027: that year's)
+	$(BIN)/python -m caufvae_lite.check release --nbgrader build/course/nbgrader \
+	    $(if $(SEED),--year $(SEED) --out build/course/$(SEED))
+
+grade: $(READY)  ## grade submissions: SUB=folder or notebook (FORMAT=json, SEED=2027)
+	$(BIN)/python -m caufvae_lite.check grade $(SUB) --format $(or $(FORMAT),table) \
+	    $(if $(SEED),--year $(SEED))
+
 clean:  ## remove .venv and build
 	rm -rf .venv build
+
+$(SITE_READY): $(READY) constraints/docs.txt
+	@echo "Adding Sphinx and Playwright to .venv. (Log: .venv/setup-site.log)"
+	@$(BIN)/python -m pip install --disable-pip-version-check \
+	    $(if $(CONSTRAINTS),-c $(CONSTRAINTS) -c constraints/docs.txt) -e '.[docs,browser]' \
+	    > .venv/setup-site.log 2>&1 || { tail -20 .venv/setup-site.log; exit 1; }
+	@touch $@
 
 $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else \

@@ -99,7 +99,7 @@ class FactorDataset(Dataset):
 
         Args:
             how: ``"published"`` — rows 4, 8, 12, … (counted from 1) are test, as in
-                CausalVAE's generator, so test angles lie *between* training angles;
+                CausalVAE's generator: of a grid, a new *pair* of angles, each of them known;
                 ``"block"`` — test is the corner where every root factor is in the upper
                 30 % of its range, which asks for extrapolation; or the fraction in (0, 1)
                 of rows that are test, drawn with ``seed``.

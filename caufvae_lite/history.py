@@ -14,7 +14,7 @@ class History:
     """Losses epoch by epoch, as `fit` returns them.
 
     Attributes:
-        train: one ``{term: mean over the epoch's batches}`` an epoch, in nats an image.
+        train: one ``{term: mean over the epoch's batches}`` per epoch, as the loss weighs it.
         validation: the same on the held-out training rows, after the epoch.
         seconds: wall-clock seconds of each epoch.
         best_epoch: the epoch (from 0) whose state was kept.
@@ -46,8 +46,8 @@ class History:
 
     def plot(self) -> Figure:
         """The weighted terms over the epochs: lines train, dashes validation."""
-        figure = Figure(figsize=(9, 2.6), layout="constrained")
-        axes = figure.subplots(1, len(DRAWN))
+        figure = Figure(figsize=(6.2, 4.2), layout="constrained")
+        axes = figure.subplots(2, 2).ravel()
         epochs = range(1, len(self) + 1)
         for ax, term in zip(axes, DRAWN, strict=True):
             ax.plot(epochs, [e[term] for e in self.train], color=TRAIN)
@@ -57,7 +57,7 @@ class History:
                 ax.set_yscale("log")
             if self.best_epoch >= 0:
                 ax.axvline(self.best_epoch + 1, color="0.85", zorder=0)
-        axes[0].set_ylabel("nats an image")
+        figure.supylabel("weighted, per image", fontsize=9)
         axes[0].legend(["train", "held out"], frameon=False)
         return figure
 

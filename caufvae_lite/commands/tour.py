@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def say(history: History) -> None:
         loss, seconds = history.validation[-1]["total"], history.seconds[-1]
         count = f"epoch {len(history):>2} of {epochs}"
-        tqdm.write(f"  {count}: held-out loss {loss:8.1f} nats a picture, {seconds:.0f} s")
+        tqdm.write(f"  {count}: held-out loss {loss:8.1f} nats per image, {seconds:.0f} s")
 
     started = time.perf_counter()
     world, train, test = core.data_of(WORLD)

@@ -43,7 +43,7 @@ class Candidate(NamedTuple):
     """A parent set that was tried for a factor."""
 
     parents: tuple[str, ...]
-    log_prob: float  # held-out log-likelihood, in nats a row
+    log_prob: float  # held-out log-likelihood, in nats per row
     worse: float  # how much less that is than the best candidate's
     errors: float  # the same in standard errors
 
@@ -114,7 +114,7 @@ def _means_and_errors(log_prob: Tensor, fold: Tensor) -> tuple[Tensor, Tensor]:
 def order_scores(
     factors: Tensor, nodes: Sequence[str], seed: int = 0
 ) -> dict[tuple[str, ...], float]:
-    """Held-out log-likelihood of every order's complete graph, in nats a row, best first.
+    """Held-out log-likelihood of every order's complete graph, in nats per row, best first.
 
     They are all made of d · 2^(d−1) families, each fitted once. More than `MOST_FACTORS`
     factors are a `ValueError`.

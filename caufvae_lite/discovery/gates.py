@@ -16,7 +16,7 @@ from caufvae_lite.discovery.held_out import HIDDEN, LOG_SCALE, standardised
 from caufvae_lite.flow import CausalFlow
 from caufvae_lite.graph import CausalGraph
 
-PENALTIES = (1e-2, 3.0)  # λ, nats a unit of gate: the first costs nothing, the last shuts all
+PENALTIES = (1e-2, 3.0)  # λ, nats per unit of gate: the first costs nothing, the last shuts all
 WARM_UP, RISING = 150, 400  # full-batch steps with λ = 0, and with λ rising
 # Weight decay keeps the other weights small: large ones could make up for a small gate.
 RATE, WEIGHT_DECAY = 1e-2, 0.1

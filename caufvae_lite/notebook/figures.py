@@ -113,7 +113,8 @@ def small_multiples(panels: Sequence[tuple[str, Figure]]) -> Figure:
 def _show_sliders(
     draw: Callable[..., Figure], controls: dict[str, Sequence[Any]], start: dict[str, Any]
 ) -> None:
-    image = widgets.Image(format="png", value=_png(_drawn(draw, start)))
+    natural = {"max_width": "100%", "height": "auto"}  # never stretched, and never too wide
+    image = widgets.Image(format="png", value=_png(_drawn(draw, start)), layout=natural)
     sliders = {
         name: widgets.SelectionSlider(
             options=[(f"{v:g}", v) for v in values],
@@ -129,7 +130,7 @@ def _show_sliders(
 
     for slider in sliders.values():
         slider.observe(redraw, names="value")
-    display(widgets.VBox([*sliders.values(), image]))
+    display(widgets.VBox([*sliders.values(), image], layout={"align_items": "flex-start"}))
 
 
 def _drawn(draw: Callable[..., Figure], parameters: dict[str, Any]) -> Figure:

@@ -1,23 +1,60 @@
-"""Figures: those of the lessons, and scores with their intervals."""
+"""Figures: of the ideas, of graphs, of the lessons, and scores with their intervals."""
 
+from caufvae_lite.plots.doing import (
+    draws_in_a_plane,
+    fan,
+    marked_rows,
+    mechanisms,
+    seed_points,
+    side_by_side,
+    stacked_histograms,
+    three_steps,
+)
+from caufvae_lite.plots.graphs import (
+    causal_graph,
+    graph_and_matrices,
+    graph_walk,
+    one_case,
+)
+from caufvae_lite.plots.ideas import (
+    coloured_cloud,
+    densities,
+    masked_network,
+    mass_in_place,
+    moving_mass,
+    records,
+    smooth_distributions,
+    stretched_squares,
+    timings,
+)
 from caufvae_lite.plots.lessons import (
     COLOURS,
     bars,
-    causal_graph,
     coverage,
     curves,
-    densities,
     difference,
     distributions,
-    graph_and_matrices,
     matrices,
-    moving_mass,
     panels_in_a_row,
     picture_rows,
     sorted_intervals,
-    timings,
     truth_scatter,
-)  # fmt: skip
+)
+from caufvae_lite.plots.model import (
+    kl_against_scale,
+    mosaics,
+    picture_to_picture,
+    posteriors_and_prior,
+    residuals,
+    truth_outlined,
+)
+from caufvae_lite.plots.promises import (
+    broken,
+    environments,
+    objections,
+    same_cloud,
+    same_rank,
+)
 from caufvae_lite.plots.scores import (
     against,
     choice,
@@ -29,8 +66,13 @@ from caufvae_lite.plots.scores import (
 )
 
 __all__ = [
-    "COLOURS", "against", "bars", "causal_graph", "choice", "clouds", "coverage", "curves",
-    "densities", "difference", "distributions", "graph_and_matrices", "intervals", "matrices",
-    "moving_mass", "panels_in_a_row", "paths", "picture_rows", "ranking", "scores",
-    "sorted_intervals", "timings", "truth_scatter",
+    "COLOURS", "against", "bars", "broken", "causal_graph", "choice", "clouds",
+    "coloured_cloud", "coverage", "curves", "densities", "difference", "distributions",
+    "draws_in_a_plane", "environments", "fan", "graph_and_matrices", "graph_walk",
+    "intervals", "kl_against_scale", "marked_rows", "masked_network", "mass_in_place",
+    "matrices", "mechanisms", "mosaics", "moving_mass", "objections", "one_case",
+    "panels_in_a_row", "paths", "picture_rows", "picture_to_picture", "posteriors_and_prior",
+    "ranking", "records", "residuals", "same_cloud", "same_rank", "scores", "seed_points",
+    "side_by_side", "smooth_distributions", "sorted_intervals", "stacked_histograms",
+    "stretched_squares", "three_steps", "timings", "truth_outlined", "truth_scatter",
 ]  # fmt: skip

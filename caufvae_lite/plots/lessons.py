@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
-
-from caufvae_lite.graph import CausalGraph
 
 Names = Sequence[str]
 Series = Mapping[str, ArrayLike]  # by its title or label, what is drawn
@@ -33,19 +30,6 @@ def panels_in_a_row(
     """A figure and its ``(n,)`` axes, each so many inches wide and high."""
     figure = Figure(figsize=(width * n, height), layout="constrained")
     return figure, figure.subplots(1, n, squeeze=False, **options)[0]
-
-
-def timings(sizes: Sequence[int], seconds: Series, xlabel: str) -> Figure:
-    """Milliseconds against size, both axes logarithmic, a line for each method."""
-    figure, (ax,) = panels_in_a_row(1, 5, 3)
-    colours = ("posterior", "intervention", "prior", "noise", "factor")
-    for (name, times), role in zip(seconds.items(), colours, strict=False):
-        ax.plot(sizes, 1000 * np.asarray(times), "o-", ms=4, color=COLOURS[role], label=name)
-    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel="milliseconds")
-    ax.set_xticks(sizes, [str(s) for s in sizes])
-    ax.minorticks_off()
-    ax.legend(frameon=False)
-    return figure
 
 
 def bars(
@@ -121,10 +105,17 @@ def coverage(nominal: ArrayLike, shares: Series) -> Figure:
     return figure
 
 
-def sorted_intervals(low: ArrayLike, high: ArrayLike, truth: ArrayLike, ylabel: str) -> Figure:
+def sorted_intervals(
+    low: ArrayLike,
+    high: ArrayLike,
+    truth: ArrayLike,
+    ylabel: str,
+    answer: float | None = None,
+) -> Figure:
     """Intervals ``(n,)`` side by side in order of their middles, and the truths.
 
-    An interval that misses its truth is drawn in the colour of interventions.
+    An interval that misses its truth is drawn in the colour of interventions. A line at
+    ``answer`` is the model's, where the intervals are relative to it.
     """
     low, high, truth = (np.asarray(x, float) for x in (low, high, truth))
     order = np.argsort(low + high)
@@ -132,6 +123,8 @@ def sorted_intervals(low: ArrayLike, high: ArrayLike, truth: ArrayLike, ylabel: 
     missed = (truth < low) | (truth > high)
     figure, (ax,) = panels_in_a_row(1, 7, 2.8)
     x = np.arange(len(low))
+    if answer is not None:
+        ax.axhline(answer, color="0.6", lw=1, zorder=0)
     for which, role, label in (
         (~missed, "posterior", "holds the truth"), (missed, "intervention", "misses it")
     ):  # fmt: skip
@@ -142,88 +135,15 @@ def sorted_intervals(low: ArrayLike, high: ArrayLike, truth: ArrayLike, ylabel: 
     return figure
 
 
-def moving_mass(
-    noise: ArrayLike, before: ArrayLike, factor: ArrayLike, after: ArrayLike
-) -> Figure:
-    """How a map moves probability: density of the noise, the map, density of the factor.
-
-    All are ``(k,)``, along one grid of noise. Shades mark ten slabs of equal probability.
-    """
-    e, p, z, q = (np.asarray(a, float) for a in (noise, before, factor, after))
-    mass = np.concatenate([[0], np.cumsum(np.diff(e) * (p[1:] + p[:-1]) / 2)])
-    slab = np.minimum((mass / mass[-1] * 10).astype(int), 9)
-    figure, (left, middle, right) = panels_in_a_row(3, 3, 2.7)
-    top = 1.05 * max(p.max(), q.max())
-    middle.plot(e, z, color=COLOURS["data"])
-    middle.set(xlabel="noise ε", ylabel="factor z", title="z = f(ε)")
-    for ax, x, height, name in ((left, e, p, "noise ε"), (right, z, q, "factor z")):
-        colour = COLOURS[name.split()[0]]
-        ax.plot(x, height, color=colour)
-        ax.set(xlabel=name, ylabel="density", ylim=(0, top), title=f"density of the {name}")
-        for k in range(10):
-            shade = {"color": colour, "alpha": (0.25, 0.6)[k % 2], "lw": 0}
-            ax.fill_between(x, height, where=slab == k, **shade)
-    return figure
-
-
-def densities(panels: Series, axis: ArrayLike, points: ArrayLike) -> Figure:
-    """Densities side by side, each ``(k·k,)`` on the square of ``axis``, and data points."""
-    a = np.asarray(axis, float)
-    ends = (a[0], a[-1])
-    figure, axes = panels_in_a_row(len(panels), 2.4, 2.6)
-    for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        density = np.asarray(values, float).reshape(len(a), len(a)).T
-        ax.imshow(density, origin="lower", extent=(*ends, *ends), cmap="Blues")
-        ax.plot(*np.asarray(points).T, ".", ms=2, color=COLOURS["data"], alpha=0.5)
-        ax.set(title=title, xlim=ends, ylim=ends)
-    return figure
-
-
-def causal_graph(graph: CausalGraph, do: Names = ()) -> Figure:
-    """The graph, causes above effects; an intervention cuts the edges into its node."""
-    figure, (ax,) = panels_in_a_row(1, 4.4, 0.8 + 0.7 * len(graph.generations))
-    _graph_panel(ax, graph, do)
-    return figure
-
-
-def graph_and_matrices(graph: CausalGraph, panels: Series, names: Names) -> Figure:
-    """A graph beside matrices whose rows and columns are its nodes."""
-    figure, (first, *axes) = panels_in_a_row(len(panels) + 1, 2.1, 2.7)
-    _graph_panel(first, graph, node_size=1100)
-    for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        _matrix_panel(ax, values, title, names if ax is axes[0] else (), names)
-    return figure
-
-
 def matrices(panels: Series, rows: Names = (), columns: Names = ()) -> Figure:
     """Matrices side by side, darker where the absolute value is larger, numbers written in."""
     figure, axes = panels_in_a_row(len(panels), 2.4, 2.7)
     for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        _matrix_panel(ax, values, title, rows, columns)
+        matrix_panel(ax, values, title, rows, columns)
     return figure
 
 
-def _graph_panel(ax: Axes, graph: CausalGraph, do: Names = (), node_size: int = 2200) -> None:
-    where = {}
-    for depth, generation in enumerate(graph.generations):
-        for k, node in enumerate(generation):
-            where[node] = ((k + 0.5) / len(generation), -depth)
-        if len(generation) == 1:  # zigzag, or an edge would run through a node
-            where[node] = (0.5 + 0.2 * (-1) ** depth, -depth)
-    colours = [COLOURS["intervention"] if n in do else COLOURS["factor"] for n in graph.nodes]
-    kept = [e for e in graph.edges if e[1] not in do]
-    cut = [e for e in graph.edges if e[1] in do]
-    drawn, size = graph.digraph, {"node_size": node_size, "ax": ax}
-    nx.draw_networkx_nodes(drawn, where, graph.nodes, node_color=colours, **size)
-    nx.draw_networkx_edges(drawn, where, kept, **size)
-    nx.draw_networkx_edges(drawn, where, cut, style="dotted", edge_color="0.7", **size)
-    names = {n: n.replace("_", "\n") for n in graph.nodes}
-    nx.draw_networkx_labels(drawn, where, names, font_size=8, ax=ax)
-    ax.margins(0.2)
-    ax.axis("off")
-
-
-def _matrix_panel(ax: Axes, values: ArrayLike, title: str, rows: Names, columns: Names) -> None:
+def matrix_panel(ax: Axes, values: ArrayLike, title: str, rows: Names, columns: Names) -> None:
     """One matrix with its entries written in; exact zeros stay white and empty."""
     matrix = np.asarray(values, float)
     size = np.abs(matrix)

@@ -180,7 +180,7 @@ def choice(
         ax.set_xticks(k, added, fontsize=7)
         ax.axhline(0, color="0.7", lw=0.8, zorder=0)
         ax.set(title=node.replace("_", "\n"), xlim=(-0.6, len(sets) - 0.4))
-    axes[0].set_ylabel("nats a row worse than the best")
+    axes[0].set_ylabel("nats per row worse than the best")
     return figure
 
 

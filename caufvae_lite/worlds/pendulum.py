@@ -106,8 +106,8 @@ class Pendulum(StructuralWorld):
         Every pixel mixes white, black, firebrick and orange. Solving for the four shares gives
         a map for each shape, and the maps' first moments give the factors. Nothing is learned,
         so a picture that breaks the law reads as well as a lawful one, as long as the pendulum
-        hangs (|θ| < 110°). A bar is read as far as the frame shows it. A factor whose shape is
-        missing from the picture is NaN, but the length of a missing shadow is 0.
+        hangs (θ within ±110°). A bar is read as far as the frame shows it. A factor whose shape
+        is missing from the picture is NaN, but the length of a missing shadow is 0.
         """
         images = drawing.as_pictures(images)
         height, width = images.shape[-2:]

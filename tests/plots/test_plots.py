@@ -5,29 +5,14 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from caufvae_lite import CausalGraph, plots
+from caufvae_lite import plots
 
 GRID = np.linspace(-2, 2, 21)
-LONE = CausalGraph(["alone"])
-CHAIN = CausalGraph(["a", "b_c", "d"], [("a", "b_c"), ("b_c", "d")])
 
 FIGURES = {
-    "mass": lambda: plots.moving_mass(
-        GRID, np.exp(-(GRID**2)), 2 * GRID, np.exp(-(GRID**2)) / 2
-    ),
-    "one density": lambda: plots.densities({"a": np.ones(441)}, GRID, [(0, 0)]),
-    "densities": lambda: plots.densities(
-        {"a": np.ones(441), "b": torch.ones(441)}, GRID, [(0, 0)]
-    ),
     "matrices": lambda: plots.matrices(
         {"zeros": np.zeros((2, 3)), "mask": np.eye(2, dtype=bool)}
     ),
-    "graph": lambda: plots.causal_graph(CHAIN, do=["d"]),
-    "graph of one": lambda: plots.causal_graph(LONE),
-    "graph and matrices": lambda: plots.graph_and_matrices(
-        CHAIN, {"J": np.eye(3)}, CHAIN.nodes
-    ),
-    "timings": lambda: plots.timings([1, 10], {"a": [1e-3, 2e-3], "b": [1e-3, np.nan]}, "d"),
     "distributions": lambda: plots.distributions({k: GRID for k in "abcd"}, "x"),
     "bars": lambda: plots.bars({"a": [1.0], "b": [-1.0]}, ["x_y"], limits=(-2, 2)),
     "clouds": lambda: plots.clouds({"a": ([0, 1], [1, 2])}, "x", "y", ([0, 1], [0, 1])),
@@ -68,19 +53,6 @@ def test_figure_draws(name):
     figure = FIGURES[name]()
     assert isinstance(figure, Figure)
     figure.canvas.draw()
-
-
-def test_slabs_of_moving_mass_hold_equal_shares():
-    """The shading is computed from the noise; each shade covers a tenth of its mass."""
-    noise = np.linspace(-4, 4, 4001)
-    density = np.exp(-0.5 * noise**2) / np.sqrt(2 * np.pi)
-    figure = plots.moving_mass(noise, density, noise, density)
-    shares = []
-    for patch in figure.axes[0].collections:
-        inside = patch.get_paths()[0].vertices[:, 0]
-        rows = (noise >= inside.min()) & (noise <= inside.max())
-        shares.append(np.trapezoid(density[rows], noise[rows]))
-    assert shares == pytest.approx([0.1] * 10, abs=0.002)
 
 
 def test_a_mean_below_the_floor_is_written_out():

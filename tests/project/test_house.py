@@ -101,7 +101,7 @@ def test_the_core_fits_in_a_head():
 
 def test_the_whole_package_does_not_grow_unseen():
     """Whoever needs more lines raises this number, and says in the commit for what."""
-    assert sum(map(lines_of, FILES)) <= 13_000
+    assert sum(map(lines_of, FILES)) <= 16_500
 
 
 def test_no_file_function_or_signature_is_too_long():

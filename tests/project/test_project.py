@@ -58,6 +58,21 @@ def test_constraints_pin_every_requirement():
     assert {split(r)[0].lower() for r in requirements()} <= pinned
 
 
+def test_what_the_site_needs_is_pinned_too():
+    """Of the extras docs and browser; a name's case and its _ or - do not count."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    pinned = {
+        line.partition("==")[0].lower()
+        for name in ("ci", "docs")
+        for line in (ROOT / "constraints" / f"{name}.txt").read_text().splitlines()
+        if "==" in line and not line.startswith("#")
+    }
+    needed = {split(r)[0].lower() for extra in ("docs", "browser") for r in extras[extra]}
+    assert needed <= pinned
+
+
 @pytest.mark.parametrize("name", core.SHIPPED)
 def test_shipped_checkpoint_loads_and_is_small(name):
     path = ROOT / "data" / "checkpoints" / f"{name}.safetensors"

@@ -1,0 +1,128 @@
+"""Assignment 04: what data can tell, and one assumption broken by construction."""
+
+from itertools import permutations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caufvae_lite.check.exercise import Exercise
+from caufvae_lite.check.tasks.a01 import draws
+from caufvae_lite.check.variants import Variant
+
+
+def second_law(v: Variant, cause: Tensor, noise: Tensor) -> Tensor:
+    a, b, c = v["law"]
+    return a * cause + b * torch.where(cause < c, -noise, noise)
+
+
+def same_rank(v: Variant, value: float, here: Tensor, there: Tensor) -> float:
+    return there.sort().values[int((here < value).sum())].item()
+
+
+def correlations(found: Tensor, truth: Tensor) -> np.ndarray:
+    d = truth.shape[1]
+    return np.corrcoef(found.numpy().T, truth.numpy().T)[:d, d:]
+
+
+def mcc(v: Variant, found: Tensor, truth: Tensor) -> float:
+    table = np.abs(correlations(found, truth))
+    rows = np.arange(len(table))
+    return float(max(table[list(p), rows].mean() for p in permutations(rows)))
+
+
+def effect(v: Variant, cause: Tensor, outcome: Tensor, confounder: Tensor) -> float:
+    """Frisch, Waugh and Lovell: regress what the confounder leaves of both."""
+
+    def rest(y: Tensor) -> Tensor:
+        x, y = confounder - confounder.mean(), y - y.mean()
+        return y - x * (x @ y) / (x @ x)
+
+    one, other = rest(cause), rest(outcome)
+    return ((one @ other) / (one @ one)).item()
+
+
+def naive(v: Variant, cause: Tensor, outcome: Tensor, confounder: Tensor) -> float:
+    one, other = cause - cause.mean(), outcome - outcome.mean()
+    return ((one @ other) / (one @ one)).item()
+
+
+def rotation_cases(v: Variant, rng: np.random.Generator):
+    return [(draws(rng, 6, 2), float(rng.uniform(0.3, 2.8))) for _ in range(3)]
+
+
+def rank_cases(v: Variant, rng: np.random.Generator):
+    for n in (7, 30, 51):
+        here = draws(rng, n)
+        there = 3 + torch.from_numpy(rng.exponential(size=n))
+        yield here[int(rng.integers(n))].item(), here, there
+
+
+def mixed_cases(v: Variant, rng: np.random.Generator):
+    """Columns exchanged, one turned in sign; and one latent that two factors claim."""
+    for d in (2, 3, 4):
+        truth = draws(rng, 60, d)
+        turned_ = truth.roll(1 + int(rng.integers(d - 1)), 1)
+        signs = torch.from_numpy(rng.choice([-2.0, 3.0], d))
+        signs[0] = -2.0
+        yield turned_ * signs + 0.8 * draws(rng, 60, d), truth
+    claimed = torch.stack([truth[:, 0] + truth[:, 1], 0.4 * truth[:, 1], truth[:, 2]], 1)
+    yield claimed + 0.5 * draws(rng, 60, 3), truth[:, :3]
+
+
+def hidden_cases(v: Variant, rng: np.random.Generator):
+    for n in (40, 90):
+        h = draws(rng, n)
+        cause = 0.9 * h + draws(rng, n) + 2
+        yield cause, 0.8 * cause - 1.5 * h + 0.3 * draws(rng, n) - 1, h
+
+
+def turned(v: Variant, z: Tensor, angle: float) -> Tensor:
+    pairs = torch.view_as_complex(z.contiguous()) * torch.polar(
+        torch.ones((), dtype=z.dtype), torch.tensor(angle, dtype=z.dtype)
+    )
+    return torch.view_as_real(pairs)
+
+
+EXERCISES = [
+    Exercise(
+        "04-turn", "Another model with the same pictures", "turned", 1, (3, 8, "easy"),
+        turned, "z₁ cos α − z₂ sin α, and z₁ sin α + z₂ cos α.", rotation_cases,
+        {"This turns the other way round.": lambda v, z, a: turned(v, z, -a)},
+    ),
+    Exercise(
+        "04-law", "A law that no data tell from the first", "second_law", 3, (3, 15, "hard"),
+        second_law, "Where the cause lies below the threshold, the noise acts with its sign "
+        "turned; a normal noise looks the same.",
+        lambda v, rng: [(2 * draws(rng, 30), draws(rng, 30)) for _ in range(2)],
+        {"This is the first law: it is increasing in the noise everywhere.":
+             lambda v, c, e: v["law"][0] * c + v["law"][1] * e,
+         "The noise's sign is turned on the wrong side.":
+             lambda v, c, e: second_law(v, c, -e)},
+        varies=True,
+    ),
+    Exercise(
+        "04-rank", "A counterfactual by rank", "same_rank", 3, (3, 15, "medium"),
+        same_rank, "Count how many of here lie below the value; that many of there lie below "
+        "the answer.", rank_cases,
+        {"The shift of the means is right only if the two differ by nothing else.":
+             lambda v, x, h, t: x + (t.mean() - h.mean()).item(),
+         "The largest was matched with the smallest.":
+             lambda v, x, h, t: t.sort().values[int((h > x).sum())].item()},
+    ),
+    Exercise(
+        "04-mcc", "A score that forgives order and sign", "mcc", 2, (6, 15, "medium"),
+        mcc, "|correlation| of every latent with every factor, then the best assignment.",
+        mixed_cases,
+        {"Latent i need not belong to factor i: look for the best assignment.":
+             lambda v, f, t: float(np.abs(np.diag(correlations(f, t))).mean()),
+         "Two factors may not claim the same latent.":
+             lambda v, f, t: float(np.abs(correlations(f, t)).max(0).mean())},
+    ),
+    Exercise(
+        "04-hidden", "A hidden cause, and what it costs", "effect_of", 2, (5, 12, "medium"),
+        effect, "A regression on both, with a constant; the cause's coefficient.", hidden_cases,
+        {"The hidden cause was left out: this is what is seen, and not what do() would do.":
+             naive},
+    ),
+]  # fmt: skip

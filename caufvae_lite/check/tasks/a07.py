@@ -1,0 +1,120 @@
+"""Assignment 07: from a super-graph to a graph, and how wrong it is."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from caufvae_lite.check.exercise import Exercise
+from caufvae_lite.check.tasks.a01 import draws
+from caufvae_lite.check.tasks.a02 import random_graph
+from caufvae_lite.check.variants import Variant
+
+
+def shd(v: Variant, true: Tensor, found: Tensor) -> int:
+    d = len(true)
+    pairs = [(i, j) for i in range(d) for j in range(i)]
+    state = [[(bool(a[i, j]), bool(a[j, i])) for i, j in pairs] for a in (true, found)]
+    return sum(one != other for one, other in zip(*state, strict=True))
+
+
+def allowed(v: Variant, order: list[int]) -> np.ndarray:
+    place = np.argsort(order)
+    return place[:, None] < place[None, :]
+
+
+def shut(v: Variant, gates: Tensor, step: float) -> Tensor:
+    return torch.where(gates > step * v["price"], gates - step * v["price"], 0.0)
+
+
+def choose(v: Variant, scores: Tensor) -> int:
+    """The first set that is not worse than the best by more than the year's standard errors."""
+    best = int(scores.mean(1).argmax())
+    for k, row in enumerate(scores):
+        gap = scores[best] - row
+        if k == best or gap.mean() <= v["errors"] * gap.std() / len(gap) ** 0.5:
+            return k
+    raise AssertionError
+
+
+def ancestors(v: Variant, adjacency: Tensor) -> np.ndarray:
+    reach = np.asarray(adjacency, bool)
+    for k in range(len(reach)):
+        reach = reach | (reach[:, k : k + 1] & reach[k : k + 1])
+    return reach
+
+
+def unpaired(v: Variant, scores: Tensor) -> int:
+    best = int(scores.mean(1).argmax())
+    error = v["errors"] * scores[best].std() / scores.shape[1] ** 0.5
+    return int((scores.mean(1) >= scores[best].mean() - error).double().argmax())
+
+
+def graph_pairs(v: Variant, rng: np.random.Generator):
+    for d in (3, 4, 6, 4):
+        true = random_graph(rng, d, 0.4).adjacency
+        found = random_graph(rng, d, 0.4).adjacency if d != 3 else true.T
+        yield torch.tensor(true), torch.tensor(found)
+
+
+def score_cases(v: Variant, rng: np.random.Generator):
+    """Gaps just above and just below the year's number of standard errors."""
+    above, below = v["errors"] + 0.05, v["errors"] - 0.05
+    every = (
+        (above + 4, above, below, 0),
+        (above, 0, below),
+        (below, above, 0),
+        (9, above, 0, 2),
+    )
+    for ratios in every:
+        n = 100
+        shared, noise = 3 * draws(rng, n), draws(rng, len(ratios), n)
+        noise = (noise - noise.mean(1, keepdim=True)) / noise.std(1, keepdim=True)
+        gaps = noise + torch.tensor(ratios)[:, None] / n**0.5
+        gaps[ratios.index(0)] = 0
+        yield (shared - 0.3 * gaps,)
+
+
+EXERCISES = [
+    Exercise(
+        "07-order", "All that an order allows", "allowed", 2, (5, 10, "easy"),
+        allowed, "[i, j] is True where i stands before j in the order.",
+        lambda v, rng: [(rng.permutation(d).tolist()[::-1],) for d in (3, 5, 6)],
+        {"This is the order of the columns; the order that was given may differ.":
+             lambda v, o: np.triu(np.ones((len(o), len(o)), bool), 1),
+         "The arrows point backwards.": lambda v, o: allowed(v, o).T},
+    ),
+    Exercise(
+        "07-gates", "Gates that really shut", "shut", 2, (2, 8, "easy"),
+        shut, "Subtract what the price takes, and stop at 0.",
+        lambda v, rng: [(draws(rng, n).abs(), s) for n, s in ((9, 1.0), (20, 2.5), (30, 0.4))],
+        {"A gate below 0 would open again with the sign turned.":
+             lambda v, g, s: g - s * v["price"],
+         "Gates that stay open pay the price, too.":
+             lambda v, g, s: torch.where(g > s * v["price"], g, 0.0)},
+        varies=True,
+    ),
+    Exercise(
+        "07-choose", "The judge has not seen the rows", "choose_set", 3, (6, 20, "hard"),
+        choose, "Rows are paired: the standard error is that of the differences, row by row.",
+        score_cases,
+        {"The best mean always wants one parent more; take the smallest set that is as good.":
+             lambda v, s: int(s.mean(1).argmax()),
+         "The rows are the same for all sets: take the error of their differences.": unpaired},
+        varies=True,
+    ),
+    Exercise(
+        "07-shd", "How wrong is a graph?", "shd", 2, (5, 12, "medium"),
+        shd, "A pair of factors is right or wrong; an arrow turned round is one mistake.",
+        graph_pairs,
+        {"An arrow turned round counts once.": lambda v, a, b: int((a != b).sum())},
+    ),
+    Exercise(
+        "07-ancestors", "Who reaches whom?", "reaches", 2, (5, 12, "medium"),
+        ancestors, "Go on adding one more step until nothing is new.",
+        lambda v, rng: [(torch.tensor(random_graph(rng, d, 0.1).adjacency),)
+                        for d in (3, 5, 7)],
+        {"These are arrows and ways of two steps; longer ways count too.":
+             lambda v, a: (a | ((a.double() @ a.double()) > 0)).numpy(),
+         "This says who is reached by whom.": lambda v, a: ancestors(v, a).T},
+    ),
+]  # fmt: skip

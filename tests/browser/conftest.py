@@ -1,0 +1,86 @@
+"""A browser, and the built site on an address of its own. ``make browser`` runs these tests."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HTML = ROOT / "build" / "site" / "html"
+PICTURES = ROOT / "build" / "browser"
+BROWSERS = ("chromium", "google-chrome", "chrome")
+GRAVE = ("error", "warning")
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking"]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in Path(item.path).parents:
+            item.add_marker(pytest.mark.browser)
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The site's address."""
+    if not (HTML / "index.html").is_file():
+        pytest.skip("the site is not built here: make site")
+    handler = functools.partial(Quiet, directory=HTML)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    api = pytest.importorskip("playwright.sync_api", reason="pip install '.[browser]'")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("there is no chromium here: apt install chromium, or set CHROMIUM")
+    with api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """``open_page(address, **context)``: a loaded page; its complaints fail the test."""
+    contexts, complaints = [], []
+
+    def open_(address, **options):
+        size = {"width": 1400, "height": 900}
+        options = {"viewport": size, "reduced_motion": "reduce"} | options
+        contexts.append(chromium.new_context(**options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda m: m.type in GRAVE and complaints.append(m.text))
+        if options.get("java_script_enabled", True):  # what is preloaded for scripts is dropped
+            page.on("requestfailed", lambda request: complaints.append(request.url))
+        page.goto(address)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not complaints, complaints
+
+
+@pytest.fixture(scope="session")
+def screenshot():
+    """``screenshot(page, name)``: a picture in build/browser, to be looked at."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+
+    def take(page, name, **options):
+        page.screenshot(path=PICTURES / f"{name}.png", **options)
+
+    return take
