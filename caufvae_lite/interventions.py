@@ -58,7 +58,7 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
         if name in names:
             found[names.index(name)] = column
         elif set(column.tolist()) <= classes.keys():
-            found |= {k: (column == label).to(column) for label, k in classes.items()}
+            found |= {k: torch.eq(column, label).to(column) for label, k in classes.items()}
         else:
             wrong = next(label for label in column.tolist() if label not in classes)
             raise ValueError(f"do({name}) takes a class of {[*classes]}, got {wrong:g}.")

@@ -20,4 +20,3 @@ def main(arguments: list[str] | None = None) -> int:
         commands.add_parser(name, help=what, add_help=False)
     chosen, options = parser.parse_known_args(arguments)
     return import_module(f"caufvae_lite.commands.{chosen.command}").main(options)
-

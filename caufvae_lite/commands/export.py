@@ -31,10 +31,11 @@ from tqdm import tqdm
 
 from caufvae_lite.checkpoints import CheckpointError, load
 from caufvae_lite.data import FactorDataset, as_uint8
-from caufvae_lite.datasets.digits import Digits
+from caufvae_lite.datasets.digits import DIGIT_NAME, Digits
 from caufvae_lite.factor_vae import FactorVAE
 from caufvae_lite.interventions import Intervention
 from caufvae_lite.studies import core, digits
+from caufvae_lite.studies.digit_questions import questions
 from caufvae_lite.worlds.base import World
 from caufvae_lite.worlds.examination import permuted_values
 
@@ -63,7 +64,7 @@ def export(model: FactorVAE, world: World, test: FactorDataset, out: Path) -> No
         truth = world.counterfactual(test.factors, do)
         answer = model.counterfactual(test.images, do)
         _pictures(answer.images, out / f"do_{name}")
-        if name != digits.DIGIT_NAME:  # nobody knows how a hand would have written another
+        if name != DIGIT_NAME:  # nobody knows how a hand would have written another
             _pictures(world.render(truth), out / f"truth_{name}")
         table = _table(truth, names)
         table.insert(0, "asked", np.asarray(do[name]))
@@ -73,7 +74,7 @@ def export(model: FactorVAE, world: World, test: FactorDataset, out: Path) -> No
 
 def _questions(test: FactorDataset) -> dict[str, Intervention]:
     if isinstance(test, Digits):
-        return digits.questions(test)
+        return questions(test)
     return {name: permuted_values(test, [name], 0) for name in test.graph.nodes}
 
 

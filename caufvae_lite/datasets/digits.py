@@ -40,8 +40,8 @@ from caufvae_lite.randomness import Seed, generator_from, keyed_generator
 
 __all__ = ["Digits"]
 
-CLASSES = 10
-NODES = ("thickness", "intensity", *class_nodes("digit", CLASSES))
+CLASSES, DIGIT_NAME = 10, "digit"
+NODES = ("thickness", "intensity", *class_nodes(DIGIT_NAME, CLASSES))
 GRAPH = CausalGraph(NODES, [("thickness", "intensity")])
 THICKNESS, INTENSITY, DIGIT = 0, 1, 2  # columns; the digit's are from there on
 THINNEST, BROADEST = 1.1, 6.0  # pixels, what the strokes can bear
@@ -137,12 +137,18 @@ class Digits(FactorDataset):
         return _pictures(_handwriting()[0].rows(self.hand), factors)
 
     def rewritten(
-        self, times: int, seed: int, degrees: float = 10.0, pixels: float = 1.0
+        self,
+        times: int,
+        seed: int,
+        degrees: float = 10.0,
+        pixels: float = 1.0,
+        lawful: bool = True,
     ) -> FactorDataset:
         """Each of these handwritings ``times`` times, with other pens and inks, to train on.
 
         Every copy is turned by up to ``degrees`` and shifted by up to ``pixels`` either way.
         That changes neither thickness nor intensity nor digit, and stands in for other hands.
+        Copies that are not ``lawful`` exchange their inks, so that any ink goes with any pen.
         """
         generator, parts = generator_from(seed), []
         strokes = _handwriting()[0].rows(self.hand)
@@ -150,6 +156,9 @@ class Digits(FactorDataset):
             turn, right, up = torch.rand(3, len(self), generator=generator) * 2 - 1
             moved = strokes.moved(degrees * turn, pixels * right, pixels * up)
             factors = _by_law(self.digit, generator)
+            if not lawful:
+                other = torch.randperm(len(self), generator=generator)
+                factors[:, INTENSITY] = factors[other, INTENSITY]
             parts.append((as_uint8(_pictures(moved, factors)), factors))
         images, factors = map(torch.cat, zip(*parts, strict=True))
         return FactorDataset(images, factors, self.graph, self.units, self.kinds)

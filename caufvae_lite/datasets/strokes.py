@@ -135,7 +135,7 @@ def _distance(points: np.ndarray) -> Tensor:
 
 
 def _to_edge(inside: np.ndarray) -> Tensor:
-    """Signed distance to the edge, which runs half-way between a point inside and one outside."""
+    """Signed distance to the edge, half-way between a point inside and one outside."""
     half = 0.5 / FINE
     signed = torch.where(
         torch.from_numpy(inside), half - _distance(inside), _distance(~inside) - half
