@@ -39,8 +39,8 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
     names, rows = list(nodes), len(like)
     found: dict[int, Tensor] = {}
     for name, value in do.items():
-        classes = {class_of(node, name): k for k, node in enumerate(names)}
-        classes.pop(None, None)
+        coded = [(class_of(node, name), k) for k, node in enumerate(names)]
+        classes = {label: k for label, k in coded if label is not None}
         if name not in names and not classes:
             raise ValueError(f"do() names {name!r}, which is none of the factors {names}.")
         column = torch.as_tensor(value, dtype=like.dtype, device=like.device)
@@ -58,7 +58,7 @@ def columns(do: Intervention | None, nodes: Sequence[str], like: Tensor) -> dict
         if name in names:
             found[names.index(name)] = column
         elif set(column.tolist()) <= classes.keys():
-            found |= {k: torch.eq(column, label).to(column) for label, k in classes.items()}
+            found |= {k: (column == label).to(column) for label, k in classes.items()}
         else:
             wrong = next(label for label in column.tolist() if label not in classes)
             raise ValueError(f"do({name}) takes a class of {[*classes]}, got {wrong:g}.")

@@ -64,7 +64,7 @@ WEIGHTS = {"supervision": 60.0, "kl_weight": 0.1, "label_reconstruction": 5.0}
 CONSISTENCY = 10.0
 EXTRA_DIMS = 32
 COPIES, FIRST_COPY = 6, 2000  # of each handwriting, and the first seed of their pens
-EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 32, 4e-3
+EPOCHS, BATCH_SIZE, LEARNING_RATE = 5, 64, 4e-3
 
 
 def keys(seeds: Sequence[int]) -> list[Key]:

