@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from caufvae_lite.graph import CausalGraph, class_nodes
 from caufvae_lite.interventions import columns
 
 NODES = ("a", "b", "c")
@@ -58,3 +59,33 @@ def test_wrong_values_are_named(do, message):
 def test_not_a_mapping(do):
     with pytest.raises(TypeError, match="mapping"):
         columns(do, NODES, LIKE)
+
+
+# ------------------------------------------------------------------ categorical factors
+
+
+CODED = ("pen", *class_nodes("digit", 3))
+
+
+def test_a_class_sets_all_its_columns():
+    found = columns({"digit": 1}, CODED, torch.zeros(2, 4))
+    assert {k: v.tolist() for k, v in found.items()} == {1: [0, 0], 2: [1, 1], 3: [0, 0]}
+    found = columns({"digit": torch.tensor([2, 0])}, CODED, torch.zeros(2, 4))
+    assert {k: v.tolist() for k, v in found.items()} == {1: [0, 1], 2: [0, 0], 3: [1, 0]}
+
+
+@pytest.mark.parametrize("wrong", [3, -1, 0.5])
+def test_a_class_that_there_is_not(wrong):
+    with pytest.raises(ValueError, match=rf"class of \[0, 1, 2\], got {wrong}"):
+        columns({"digit": wrong}, CODED, torch.zeros(2, 4))
+
+
+def test_one_column_of_a_class_may_still_be_set_by_its_own_name():
+    found = columns({"digit=1": 0.5}, CODED, torch.zeros(2, 4))
+    assert {k: v.tolist() for k, v in found.items()} == {2: [0.5, 0.5]}
+
+
+def test_a_categorical_factor_affects_its_columns_and_their_effects():
+    graph = CausalGraph((*CODED, "ink"), [("pen", "ink"), ("digit=2", "ink")])
+    assert graph.affected(["digit"]) == (*CODED[1:], "ink")
+    assert graph.affected(["pen"]) == ("pen", "ink")
