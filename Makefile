@@ -15,7 +15,7 @@ SITE_READY := .venv/.ready-site
 
 .DEFAULT_GOAL := help
 .PHONY: help tour lab test notebooks papermill colab lint types nightly scoreboard results
-.PHONY: pretrain slug course grade clean release site browser
+.PHONY: pretrain slug course grade clean release site browser links pdf
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -76,6 +76,12 @@ site: $(SITE_READY)  ## build the site in build/site/html, offline once set up (
 
 browser: site  ## chromium over the built site: the playground, accessibility, screenshots
 	CAUFVAE_BROWSER=1 $(BIN)/python -m pytest -m browser tests/browser
+
+links: $(SITE_READY)  ## ask every address outside that pages link to whether it is there
+	$(BIN)/python tools/website.py --links
+
+pdf: site  ## print every lesson from the site to build/pdf, by chromium
+	$(BIN)/python tools/pdf.py $(NB)
 
 slug: $(READY)  ## rename the repository in badges and install cells: SLUG=owner/name
 	$(BIN)/python tools/notebooks.py slug $(SLUG)

@@ -1,9 +1,9 @@
-"""Would the notebooks run in Colab? ``python tools/colab.py [all | 03 …]`` asks without Colab.
+"""Would the notebooks run in Colab? ``python tools/colab.py [03 … | assignments | all]`` asks.
 
 It builds an environment with Colab's versions (``constraints/colab.txt``, torch from the
 build at hand), builds our wheel, runs the notebooks' own install cell there, proves that no
 package that was there changed version, and then runs the notebooks on the *installed* wheel,
-far from the checkout: 01, 02 and 05 if none is named, every lesson and assignment for ``all``.
+far from the checkout: 01, 02 and 05 if none is named, lessons and assignments for ``all``.
 """
 
 from __future__ import annotations
@@ -122,9 +122,10 @@ def execute(book: nbformat.NotebookNode, folder: Path, name: str, wheel: Path) -
 
 def chosen(words: list[str]) -> list[Path]:
     """The notebooks that ``words`` name; ``all`` is every lesson and every assignment."""
-    if words == ["all"]:
-        return named([]) + sorted((ROOT / "notebooks/assignments/release").glob("*.ipynb"))
-    return named(words or [*DEFAULT])
+    course = sorted((ROOT / "notebooks/assignments/release").glob("*.ipynb"))
+    if words == ["assignments"]:
+        return course
+    return named([]) + course if words == ["all"] else named(words or [*DEFAULT])
 
 
 def install_cell(path: Path) -> nbformat.NotebookNode:
