@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "build" / "site" / "html" / "notebooks"
 OUT = ROOT / "build" / "pdf"
 BROWSERS = ("chromium", "google-chrome", "chrome")
+PATIENCE = 300_000  # milliseconds; some lessons have a hundred formulas
 MARGIN = {"top": "15mm", "bottom": "15mm", "left": "15mm", "right": "15mm"}
 UNFOLD = (
     "document.querySelectorAll('article details:not(.hide)').forEach(d => { d.open = true; })"
@@ -39,6 +40,7 @@ def main(words: list[str]) -> int:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(color_scheme="light")
         page.emulate_media(media="print")
+        page.set_default_timeout(PATIENCE)
         for lesson in named(words):
             page.goto((HTML / f"{lesson.stem}.html").as_uri())
             page.evaluate(UNFOLD)
