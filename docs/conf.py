@@ -28,6 +28,7 @@ extensions = [
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # no widget state is committed, and nothing is fetched
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables that a cell displays are tables
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 myst_enable_extensions = ["dollarmath", "amsmath", "attrs_inline", "colon_fence", "deflist"]

@@ -18,7 +18,8 @@ HTML = ROOT / "build" / "site" / "html" / "notebooks"
 OUT = ROOT / "build" / "pdf"
 BROWSERS = ("chromium", "google-chrome", "chrome")
 PATIENCE = 300_000  # milliseconds; some lessons have a hundred formulas
-MARGIN = {"top": "15mm", "bottom": "15mm", "left": "15mm", "right": "15mm"}
+MARGIN = dict.fromkeys(("top", "bottom", "left", "right"), "15mm")
+PAPER = {"format": "A4", "scale": 0.75, "print_background": True, "margin": MARGIN}
 UNFOLD = (
     "document.querySelectorAll('article details:not(.hide)').forEach(d => { d.open = true; })"
 )
@@ -48,7 +49,7 @@ def main(words: list[str]) -> int:
                 "!window.MathJax || MathJax.startup.promise.then(() => true)"
             )
             target = OUT / f"{lesson.stem}.pdf"
-            page.pdf(path=target, format="A4", print_background=True, margin=MARGIN)
+            page.pdf(path=target, **PAPER)
             print(
                 f"{target.relative_to(ROOT)}: {target.stat().st_size / 1e6:.1f} MB", flush=True
             )

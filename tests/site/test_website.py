@@ -101,6 +101,12 @@ def test_every_notebook_is_a_page_with_its_figures():
 
 
 @needs_site
+def test_a_table_that_a_cell_displays_is_a_table():
+    for path in HTML.glob("notebooks/*.html"):
+        assert not re.search(r"<p>\s*\|", path.read_text()), path.name
+
+
+@needs_site
 def test_the_site_and_its_first_screen_are_small():
     size = sum(path.stat().st_size for path in HTML.rglob("*") if path.is_file())
     assert size <= WHOLE
