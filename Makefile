@@ -15,7 +15,7 @@ SITE_READY := .venv/.ready-site
 
 .DEFAULT_GOAL := help
 .PHONY: help tour lab test notebooks papermill colab lint types nightly scoreboard results
-.PHONY: pretrain slug course grade clean site browser
+.PHONY: pretrain slug course grade clean release site browser links pdf
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -39,8 +39,11 @@ notebooks: $(READY)  ## execute the notebooks and write them back (NB=03: one of
 papermill: $(READY)  ## execute copies with another seed, 1 unless you say SEED=2
 	$(BIN)/python tools/notebooks.py check --seed $(or $(SEED),1) $(NB)
 
-colab: $(READY)  ## run 01, 02 and 05 with Colab's versions, on the built wheel (5 minutes)
-	$(BIN)/python tools/colab.py
+colab: $(READY)  ## run 01, 02 and 05 with Colab's versions, on the built wheel (NB=03, NB=all)
+	$(BIN)/python tools/colab.py $(NB)
+
+release: $(READY)  ## rehearse a release: build, install elsewhere, tour (TAG=v0.1.0, FULL=1)
+	$(BIN)/python tools/release.py $(if $(TAG),--tag $(TAG)) $(if $(FULL),--full)
 
 lint: $(READY)  ## ruff: style of code and notebooks
 	$(BIN)/ruff check .
@@ -49,12 +52,13 @@ lint: $(READY)  ## ruff: style of code and notebooks
 types: $(READY)  ## mypy
 	$(BIN)/mypy
 
-nightly: $(READY)  ## what takes too long for every change: two more seeds of everything
+nightly: $(READY)  ## what takes too long for every change: more seeds, all of it with Colab's versions
 	$(BIN)/python tools/notebooks.py check --seed 2
 	$(BIN)/python tools/notebooks.py check --seed 3
 	$(BIN)/python -m caufvae_lite tour --seed 3 --out build/tour-3
 	$(BIN)/python -m caufvae_lite sweep --dry-run
 	CAUFVAE_NIGHTLY=1 $(BIN)/python -m pytest -n 2 tests/course
+	$(BIN)/python tools/colab.py all
 
 scoreboard: $(READY)  ## compute what the scoreboard lacks (resumes; SCHEDULER=address: there)
 	$(BIN)/python -m caufvae_lite sweep search scoreboard \
@@ -72,6 +76,12 @@ site: $(SITE_READY)  ## build the site in build/site/html, offline once set up (
 
 browser: site  ## chromium over the built site: the playground, accessibility, screenshots
 	CAUFVAE_BROWSER=1 $(BIN)/python -m pytest -m browser tests/browser
+
+links: $(SITE_READY)  ## ask every address outside that pages link to whether it is there
+	$(BIN)/python tools/website.py --links
+
+pdf: site  ## print every lesson from the site to build/pdf, by chromium
+	$(BIN)/python tools/pdf.py $(NB)
 
 slug: $(READY)  ## rename the repository in badges and install cells: SLUG=owner/name
 	$(BIN)/python tools/notebooks.py slug $(SLUG)

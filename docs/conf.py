@@ -1,5 +1,6 @@
 """Sphinx's settings for the site. ``make site`` lays the pages out first: tools/website.py."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -27,6 +28,7 @@ extensions = [
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}  # no widget state is committed, and nothing is fetched
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # tables that a cell displays are tables
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 myst_enable_extensions = ["dollarmath", "amsmath", "attrs_inline", "colon_fence", "deflist"]
@@ -41,6 +43,12 @@ autodoc_typehints = "none"  # signatures have them
 autodoc_default_options = {"members": True, "inherited-members": False}
 napoleon_use_rtype = False
 napoleon_custom_sections = [("Returns", "params_style")]
+
+# `make links` asks for each address outside. Our own are only there once they are published.
+linkcheck_ignore = [re.escape(SETTINGS["urls"][key]) for key in ("Repository", "Documentation")]
+linkcheck_ignore += [r"https://(colab|mybinder|kaggle)\b"]
+linkcheck_anchors = False
+linkcheck_timeout, linkcheck_retries, linkcheck_workers = 20, 2, 8
 
 # Everything a page needs lies beside it: no font, script or picture comes from elsewhere.
 html_theme = "sphinx_book_theme"
@@ -64,6 +72,7 @@ html_theme_options = {
     "launch_buttons": {
         "colab_url": "https://colab.research.google.com",
         "binderhub_url": "https://mybinder.org",
+        "notebook_interface": "jupyterlab",
     },
     "home_page_in_toc": True,
     "navbar_persistent": [],

@@ -1,9 +1,9 @@
-"""Would the notebooks run in Colab? ``python tools/colab.py [notebook …]`` asks without Colab.
+"""Would the notebooks run in Colab? ``python tools/colab.py [03 … | assignments | all]`` asks.
 
 It builds an environment with Colab's versions (``constraints/colab.txt``, torch from the
 build at hand), builds our wheel, runs the notebooks' own install cell there, proves that no
-package that was there changed version, and then runs the notebooks (01, 02 and 05 if none is
-named) on the *installed* wheel, far from the checkout.
+package that was there changed version, and then runs the notebooks on the *installed* wheel,
+far from the checkout: 01, 02 and 05 if none is named, lessons and assignments for ``all``.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from pathlib import Path
 
 import nbformat
 
+from notebooks import named
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "colab"
 PINS = ROOT / "constraints" / "colab.txt"
-NOTEBOOKS = ("01_flows", "02_causal_masking", "05_interventions")
-BUDGET = 300  # seconds on two quiet cores
+DEFAULT = ("01", "02", "05")
+BUDGET = 300  # seconds on two quiet cores, for the default
 SHOWN = ("torch", "numpy", "matplotlib", "ipython", "ipywidgets")
 STAMP = BUILD / "pins.txt"  # what the environment was built from
 PYTHON = BUILD / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -118,6 +120,14 @@ def execute(book: nbformat.NotebookNode, folder: Path, name: str, wheel: Path) -
     return subprocess.run(command, cwd=folder, env=environment).returncode == 0
 
 
+def chosen(words: list[str]) -> list[Path]:
+    """The notebooks that ``words`` name; ``all`` is every lesson and every assignment."""
+    course = sorted((ROOT / "notebooks/assignments/release").glob("*.ipynb"))
+    if words == ["assignments"]:
+        return course
+    return named([]) + course if words == ["all"] else named(words or [*DEFAULT])
+
+
 def install_cell(path: Path) -> nbformat.NotebookNode:
     """A notebook of the install cell alone."""
     cells = nbformat.read(path, as_version=4).cells
@@ -148,8 +158,9 @@ def install(path: Path, folder: Path) -> Path:
     return wheel
 
 
-def main(paths: list[Path]) -> int:
+def main(words: list[str]) -> int:
     started = time.perf_counter()
+    paths = chosen(words)
     BUILD.mkdir(parents=True, exist_ok=True)
     build_environment()
     print(f"Colab's versions: ready after {time.perf_counter() - started:.0f} s", flush=True)
@@ -162,15 +173,16 @@ def main(paths: list[Path]) -> int:
             print(error, file=sys.stderr)
             return 1
         for path in paths:
-            since = time.perf_counter()
+            since, name = time.perf_counter(), f"{path.parent.name}/{path.stem}"
             good = execute(nbformat.read(path, as_version=4), folder, path.stem, wheel)
             verdict = "runs" if good else "FAILS, see above"
-            print(f"{path.stem}: {verdict}, {time.perf_counter() - since:.0f} s", flush=True)
-            failed += [] if good else [path.stem]
-    print(f"{time.perf_counter() - started:.0f} s in all; the budget is {BUDGET} s")
+            print(f"{name}: {verdict}, {time.perf_counter() - since:.0f} s", flush=True)
+            failed += [] if good else [name]
+    budget = "" if words else f"; the budget is {BUDGET} s"
+    print(f"{len(paths) - len(failed)} of {len(paths)} notebooks run, "
+          f"{time.perf_counter() - started:.0f} s in all{budget}")  # fmt: skip
     return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    named = [Path(argument).resolve() for argument in sys.argv[1:]]
-    sys.exit(main(named or [ROOT / "notebooks" / f"{name}.ipynb" for name in NOTEBOOKS]))
+    sys.exit(main(sys.argv[1:]))

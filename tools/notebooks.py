@@ -40,6 +40,8 @@ STALL = 5  # shared machines stall: only so many times the budget is a failure
 # Cells and outputs travel encrypted between kernel and client; unencrypted, the kernel warns.
 ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})
 SLUG = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+TEXTS = {".cff", ".html", ".ipynb", ".js", ".md", ".py", ".toml", ".txt", ".yml"}
+OPEN = {".binder", ".ci", ".github"}  # hidden folders that are the project's
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 BAR = re.compile(r"\d+%\|.*\||\d+\S* \[\d\d:\d\d")  # a line of tqdm, with a total or without
 
@@ -354,6 +356,22 @@ def current_slug(root: Path = ROOT) -> str:
     return project["urls"]["Repository"].removeprefix("https://github.com/")
 
 
+def texts(root: Path = ROOT) -> list[Path]:
+    """The project's text files, without what was built, installed or is git's own."""
+    found = []
+    for folder, inner, names in os.walk(root):
+        inner[:] = [n for n in inner if n in OPEN or not n.startswith((".", "build", "dist"))]
+        found += [Path(folder, name) for name in names if Path(name).suffix in TEXTS]
+    return sorted(found)
+
+
+def renamed(text: str, old: str, new: str) -> str:
+    """``text`` with another slug in the addresses of GitHub, its pages, Colab and Binder."""
+    text = re.sub(rf"(github(?:\.com)?/|/gh/){re.escape(old)}(?![\w-])", rf"\g<1>{new}", text)
+    pages, ours = (slug.replace("/", ".github.io/") for slug in (old, new))
+    return re.sub(rf"\b{re.escape(pages)}(?![\w-])", ours, text)
+
+
 def rename(slug: str, root: Path = ROOT) -> list[Path]:
     """Replace the repository's slug wherever it stands; the files that changed.
 
@@ -362,17 +380,10 @@ def rename(slug: str, root: Path = ROOT) -> list[Path]:
     """
     if not SLUG.fullmatch(slug):
         raise ValueError(f"A slug is owner/name, as in the repository's address; got {slug!r}.")
-    old = current_slug(root)
-    files = [root / "pyproject.toml", root / "README.md", root / "CITATION.cff"]
-    files += named([], root) + sorted((root / "docs").glob("*.md"))
-    files += sorted((root / "notebooks" / "assignments").rglob("*.ipynb"))
-    changed = []
-    for path in files:
-        if not path.is_file():
-            continue
+    old, changed = current_slug(root), []
+    for path in texts(root):
         text = path.read_text("utf-8")
-        new = re.sub(rf"(github(?:\.com)?/){re.escape(old)}(?![\w-])", rf"\g<1>{slug}", text)
-        if new != text:
+        if (new := renamed(text, old, slug)) != text:
             path.write_text(new, "utf-8")
             changed.append(path)
     return changed

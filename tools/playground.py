@@ -31,7 +31,7 @@ from caufvae_lite.studies import core
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "docs" / "playground"
-SCRIPTS = ("model.js", "worlds.js", "playground.js")
+SCRIPTS = ("model.js", "worlds.js", "questions.js", "playground.js")
 LARGEST = 2_000_000  # bytes, of one model's file
 SINGLE = ("decoder.head.0.weight",)  # a step here moves edges; the other weights may be rounded
 SCENES, CANDIDATES, SEED = 4, 400, 11

@@ -1,4 +1,4 @@
-"""Build the site: ``python tools/website.py [--out FOLDER] [--skip-sphinx]``.
+"""Build the site: ``python tools/website.py [--out FOLDER] [--skip-sphinx | --links]``.
 
 The pages are laid out below ``build/site/source`` as the repository has them, so that their
 links to each other hold, and Sphinx turns them into ``build/site/html``:
@@ -6,17 +6,18 @@ links to each other hold, and Sphinx turns them into ``build/site/html``:
 * ``docs/site/*.md``, written for the site, and ``docs/*.md``;
 * the notebooks (and, where there are any, assignments) with their committed outputs;
 * README's neighbours, the data card, and what is made here of what the project knows: the list
-  of notebooks, the scoreboard, the references of every notebook.
+  of notebooks, the scoreboard (``board.py``), the references of every notebook. Lessons link
+  their words to the glossary (``glossary.py``).
 
 Nothing is fetched and no notebook is executed. A link to a file that is no page of the site
-leads to the repository.
+leads to the repository. With ``--links`` no page is built: Sphinx asks every external address
+whether it is there, and lists them in ``build/site/links/output.txt``.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import inspect
 import os
 import re
 import shutil
@@ -25,10 +26,10 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from functools import partial
-from html import escape
 from pathlib import Path
-from typing import Any
 
+import board
+import glossary
 import lighter
 import nbformat
 import playground
@@ -166,50 +167,10 @@ def from_root(name: str, match: re.Match[str]) -> str:
     return f"[{words}]({place}{hash_sign}{part})"
 
 
-def scoreboard() -> str:
-    """The scoreboard's means as an HTML table, which ``site.js`` sorts and filters."""
-    from caufvae_lite.studies import rendering, results
-    from caufvae_lite.studies import scoreboard as study
-
-    rows = results.read_results(study.STUDY.path)
-    recipes = study.with_controls()
-    columns = [*rendering.CAUSAL, *rendering.REPRESENTATION[:1]]
-    head = "".join(f'<th scope="col">{escape(title)}</th>'
-                   for title in ("world", "model", *(c.title for c in columns)))  # fmt: skip
-    body = []
-    for world in dict.fromkeys(rows["world"]):
-        part = rendering.in_world(rows, world, [study.TRUTH, *recipes])
-        values = [rendering.values_of(part, column) for column in columns]
-        for model in dict.fromkeys(part["model"]):
-            cells = [number(v[model].dropna(), c) for v, c in zip(values, columns, strict=True)]
-            named = computed_by(model, recipes)
-            where = escape(world.removesuffix("-32"))
-            body.append(f"<tr><td>{where}</td>{named}{''.join(cells)}</tr>")
-    note = f"{len(body)} rows, of {len(rows):,} scores in data/results/scoreboard.csv."
-    return (
-        f'<div class="board" data-note="{note}"><table class="board-table"><thead><tr>{head}'
-        f"</tr></thead><tbody>\n" + "\n".join(body) + "\n</tbody></table></div>"
-    )
-
-
-def number(values: Any, column: Any) -> str:
-    """A cell: the mean over seeds with half a 95 % interval, and the number it sorts by."""
-    from caufvae_lite.studies import results
-
-    if values.empty:
-        return "<td>–</td>"
-    mean, half = results.mean_and_interval(values)
-    spread = f" <small>± {half:.{column.digits}f}</small>" if half == half else ""
-    return f'<td data-value="{mean:.6g}">{mean:.{column.digits}f}{spread}</td>'
-
-
-def computed_by(model: str, recipes: dict[str, Any]) -> str:
-    """A model's name, with a link to the file that defines it."""
-    if model not in recipes:
-        return f'<th scope="row">{escape(model)}</th>'
-    file = Path(inspect.getfile(recipes[model].model)).resolve().relative_to(ROOT)
-    address = f"https://github.com/{slug()}/blob/main/{file.as_posix()}"
-    return f'<th scope="row"><a href="{address}">{escape(model)}</a></th>'
+def notation() -> str:
+    """README's table of symbols."""
+    _, _, after = (ROOT / "README.md").read_text().partition("## Notation\n\n")
+    return after.partition("\n\n")[0]
 
 
 # ------------------------------------------------------------------------ the build
@@ -223,13 +184,16 @@ def lay_out(folder: Path) -> None:
     made = contents(found) | {
         "PLAYGROUND": playground.widget("_static/playground/"),
         "REFERENCES": relinked(references(found), Path("bibliography.md"), pages),
-        "SCOREBOARD": scoreboard(),
+        "NOTATION": notation(),
+        "SCOREBOARD": board.table(),
+        "COMPUTED": board.computed(),
     }
     for name, path in found.items():
         page = folder / name
         page.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".ipynb":
-            nbformat.write(notebook_for_site(path, name, pages), page)
+            book = notebook_for_site(path, name, pages)
+            nbformat.write(glossary.linked(book), page)
             continue
         text = relinked(path.read_text(), Path(name), pages)
         for blank, filling in made.items():
@@ -261,14 +225,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "site")
     parser.add_argument("--skip-sphinx", action="store_true", help="only lay the pages out")
+    parser.add_argument("--links", action="store_true", help="ask whether outside links live")
     options = parser.parse_args(arguments)
     source, html = options.out / "source", options.out / "html"
     lay_out(source)
     if options.skip_sphinx:
         return 0
+    sphinx = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going"]
+    if options.links:
+        links = options.out / "links"
+        return subprocess.run([*sphinx, "-b", "linkcheck", source, links]).returncode
     shutil.rmtree(html, ignore_errors=True)
-    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
-    status = subprocess.run([*command, "-d", options.out / "doctrees", source, html]).returncode
+    command = [*sphinx, "-b", "html", "-d", options.out / "doctrees", source, html]
+    status = subprocess.run(command).returncode
     if status == 0:
         lighter.lighten(html)
         size = sum(path.stat().st_size for path in html.rglob("*") if path.is_file())

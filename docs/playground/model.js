@@ -139,44 +139,74 @@
     const width = map.width * up;
     const values = new Float32Array(map.height * up * width * outputs);
     for (const { py, px, taps, weights } of phases) {
-      const long = taps.length * inputs;
-      const patch = new Float32Array(long);
-      for (let y = 0; y < map.height; y++) {
-        for (let x = 0; x < map.width; x++) {
-          taps.forEach(([dy, dx], tap) => {
-            const [row, column] = [y + dy, x + dx];
-            const outside = row < 0 || column < 0 || row >= map.height || column >= map.width;
-            const from = (row * map.width + column) * inputs;
-            if (outside) patch.fill(0, tap * inputs, (tap + 1) * inputs);
-            else patch.set(map.values.subarray(from, from + inputs), tap * inputs);
-          });
-          const at = ((y * up + py) * width + x * up + px) * outputs;
-          multiply(weights, patch, bias, values, at);
-        }
-      }
+      const patches = gather(map, taps, inputs);
+      const places = Array.from({ length: map.height * map.width }, (_, p) => {
+        const [y, x] = [(p / map.width) | 0, p % map.width];
+        return ((y * up + py) * width + x * up + px) * outputs;
+      });
+      multiply(weights, patches, bias, values, places);
     }
     return { values, height: map.height * up, width };
   }
 
-  /** values[at …] = weights · patch + bias; four outputs at a time, so a number is read once. */
-  function multiply(weights, patch, bias, values, at) {
-    const long = patch.length;
-    for (let o = 0; o < bias.length; o += 4) {
-      let a = 0;
-      let b = 0;
-      let c = 0;
-      let d = 0;
-      for (let i = 0, w = o * long; i < long; i++, w++) {
-        const p = patch[i];
-        a += p * weights[w];
-        b += p * weights[w + long];
-        c += p * weights[w + 2 * long];
-        d += p * weights[w + 3 * long];
+  /** What each pixel of the map reads, (pixels, taps, inputs); zeros beyond the border. */
+  function gather({ values, height, width }, taps, inputs) {
+    const patches = new Float32Array(height * width * taps.length * inputs);
+    let at = 0;
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        for (const [dy, dx] of taps) {
+          const [row, column] = [y + dy, x + dx];
+          if (row >= 0 && column >= 0 && row < height && column < width) {
+            const from = (row * width + column) * inputs;
+            patches.set(values.subarray(from, from + inputs), at);
+          }
+          at += inputs;
+        }
       }
-      values[at + o] = a + bias[o];
-      values[at + o + 1] = b + bias[o + 1];
-      values[at + o + 2] = c + bias[o + 2];
-      values[at + o + 3] = d + bias[o + 3];
+    }
+    return patches;
+  }
+
+  /** values[place of a pixel + output] = weights · patch + bias, for all pixels and outputs.
+   *
+   * Four outputs of two pixels at a time, so that each number that is read is used more than once.
+   */
+  function multiply(weights, patches, bias, values, places) {
+    const long = weights.length / bias.length;
+    for (let o = 0; o < bias.length; o += 4) {
+      for (let p = 0; p < places.length; p += 2) {
+        let a0 = bias[o];
+        let a1 = bias[o + 1];
+        let a2 = bias[o + 2];
+        let a3 = bias[o + 3];
+        let [b0, b1, b2, b3] = [a0, a1, a2, a3];
+        for (let i = p * long, w = o * long, end = i + long; i < end; i++, w++) {
+          const a = patches[i];
+          const b = patches[i + long];
+          const w0 = weights[w];
+          const w1 = weights[w + long];
+          const w2 = weights[w + 2 * long];
+          const w3 = weights[w + 3 * long];
+          a0 += a * w0;
+          a1 += a * w1;
+          a2 += a * w2;
+          a3 += a * w3;
+          b0 += b * w0;
+          b1 += b * w1;
+          b2 += b * w2;
+          b3 += b * w3;
+        }
+        const [at, next] = [places[p] + o, places[p + 1] + o];
+        values[at] = a0;
+        values[at + 1] = a1;
+        values[at + 2] = a2;
+        values[at + 3] = a3;
+        values[next] = b0;
+        values[next + 1] = b1;
+        values[next + 2] = b2;
+        values[next + 3] = b3;
+      }
     }
   }
 

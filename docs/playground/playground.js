@@ -1,14 +1,13 @@
 /* The playground: what the model imagines beside the truth, and a graph that says what followed.
  *
  * Every element of class "playground" becomes one. Until its model has arrived, and where there
- * is no JavaScript, the still picture inside it stays. `model.js` and `worlds.js` compute.
+ * is no JavaScript, the still picture inside it stays. `questions.js` answers; this is the page.
  */
 "use strict";
 
 (function (home) {
-  const DRAWS = 3000; // scenes that "seeing" filters
-  const NEAR = 0.06; // of a factor's usual range: so near counts as seen
   const SWEEP = 5000; // milliseconds of one sweep there and back
+  const { DRAWS, Questions, normals } = home.questions;
   const STATES = {
     set: { sign: "●", word: "set" },
     seen: { sign: "◉", word: "seen" },
@@ -35,42 +34,9 @@
     },
   };
 
-  /** Where a scene is held: the place of a factor's handle, and the value under a pointer. */
-  const HANDLES = {
-    Pendulum: [
-      { at: ([theta]) => [10 + 8 * Math.sin(rad(theta)), 10.5 - 8 * Math.cos(rad(theta))],
-        value: (x, y) => Math.atan2(x - 10, 10.5 - y) / rad(1) },
-      { at: ([, phi]) => [10 + 10 / Math.tan(rad(phi)), 19.4],
-        value: (x) => Math.atan2(1, (x - 10) / 10) / rad(1) },
-      { at: ([, , length, position]) => [position + length / 2, -0.5],
-        value: (x, y, factors) => 2 * (x - factors[3]) },
-      { at: ([, , , position]) => [position, -0.5], value: (x) => x },
-    ],
-    Water: [
-      { at: ([radius]) => [5.5, 2 * radius + 0.5], value: (x, y) => (y - 0.5) / 2 },
-      { at: ([, height]) => [4.2, 5 + height], value: (x, y) => y - 5 },
-      { at: ([, , hole]) => [8, hole + 0.2], value: (x, y) => y - 0.2 },
-      { at: ([, , , reach]) => [8 + reach, 0.5], value: (x) => x - 8 },
-    ],
-  };
-
-  const rad = (degrees) => (degrees * Math.PI) / 180;
   const clamp = (x, [low, high]) => Math.min(Math.max(x, low), high);
   const words = (name) => name.replaceAll("_", " ");
   const minus = (text) => text.replace("-", "−");
-
-  /** Numbers that look random and are the same on every visit (mulberry32, Box and Muller). */
-  function normals(seed) {
-    let state = seed;
-    const uniform = () => {
-      state = (state + 0x6d2b79f5) | 0;
-      let t = Math.imul(state ^ (state >>> 15), 1 | state);
-      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-      return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-    };
-    const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
-    return { uniform, normal, four: () => [normal(), normal(), normal(), normal()] };
-  }
 
   /** An element: create("button", {class: "…", text: "…", on: {click}}, children) */
   function create(tag, { text, on = {}, ...attributes } = {}, children = []) {
@@ -91,81 +57,6 @@
       image.data[4 * p + 3] = 255;
     }
     canvas.getContext("2d", { willReadFrequently: true }).putImageData(image, 0, 0);
-  }
-
-  // ------------------------------------------------------------------- the answers
-
-  /** One model and its world, asked in three ways. No page is needed for it. */
-  class Questions {
-    constructor(exported) {
-      this.data = exported;
-      this.model = new home.model.Model(exported);
-      this.world = new home.worlds[exported.world](exported.noise);
-    }
-
-    /** → {model, truth: factors, noise, states, note}, for `set` {place: value} in one scene. */
-    ask(mode, scene, set, draws, day) {
-      const places = Object.keys(set).map(Number);
-      const reach = this.world.affected(places);
-      const state = (i, follows, rest) => (i in set ? (mode === "see" ? "seen" : "set") : reach.has(i) ? follows : rest);
-      if (mode === "see") return { ...this.see(set, day), states: scene.noise.map((_, i) => state(i, "other", "other")) };
-      if (mode === "imagine") {
-        return {
-          model: this.model.factors(scene.noise, set),
-          truth: this.world.counterfactual(scene.factors, set),
-          noise: scene.noise,
-          states: scene.noise.map((_, i) => state(i, "followed", "stayed")),
-        };
-      }
-      const anew = (kept, fresh) => kept.map((own, i) => (reach.has(i) ? fresh[i] : own));
-      const noise = anew(scene.noise, draws);
-      const residual = anew(this.world.residual(scene.factors), this.world.exogenous(draws));
-      const truth = this.world.apply(scene.factors, set, residual);
-      return {
-        model: this.model.factors(noise, set),
-        truth: scene.factors.map((own, i) => (reach.has(i) ? truth[i] : own)),
-        noise,
-        states: scene.noise.map((_, i) => state(i, "anew", "stayed")),
-      };
-    }
-
-    /** Draws of the model and of the world, each filtered by what is seen. */
-    see(set, day) {
-      this.drawn ??= this.scenes();
-      const fits = (factors) => Object.entries(set).every(([i, v]) => {
-        const [low, high] = this.data.ranges[i];
-        return Math.abs(factors[i] - v) <= NEAR * (high - low);
-      });
-      const of = (all) => all.filter(({ factors }) => fits(factors));
-      const [model, truth] = [of(this.drawn.model), of(this.drawn.world)];
-      const one = (all) => (all.length ? all[day % all.length] : null);
-      return {
-        model: one(model)?.factors,
-        truth: one(truth)?.factors,
-        noise: one(model)?.noise,
-        found: [model.length, truth.length],
-        means: [mean(model), mean(truth)],
-      };
-    }
-
-    scenes() {
-      const random = normals(7);
-      const { ranges, parents } = this.data;
-      const model = Array.from({ length: DRAWS }, () => random.four())
-        .map((noise) => ({ noise, factors: this.model.factors(noise) }));
-      const world = Array.from({ length: DRAWS }, () => {
-        const roots = ranges.map(([low, high], i) => (parents[i].length ? 0 : low + (high - low) * random.uniform()));
-        return { factors: this.world.apply(roots, {}, this.world.exogenous(random.four())) };
-      });
-      return { model, world };
-    }
-  }
-
-  function mean(scenes) {
-    const d = 4;
-    const sums = new Array(d).fill(0);
-    for (const { factors } of scenes) factors.forEach((v, i) => { sums[i] += v; });
-    return scenes.length ? sums.map((s) => s / scenes.length) : null;
   }
 
   // ---------------------------------------------------------------------- the page
@@ -197,6 +88,7 @@
 
     build() {
       const title = create("h3", { class: "pg-hidden", text: "Playground" });
+      this.litArrows = "";
       this.says = create("p", { class: "pg-says" });
       this.live = create("p", { class: "pg-live", "aria-live": "polite" });
       this.panel.replaceChildren(title, this.questionsBar(), this.says, this.pictures(), this.graph(), this.live);
@@ -225,7 +117,7 @@
     pictures() {
       const canvas = (label) => create("canvas", { width: 64, height: 64, role: "img", "aria-label": label });
       this.canvas = { model: canvas("The model's picture"), truth: canvas("The true picture") };
-      this.handles = HANDLES[this.data.world].map(() => create("span", { class: "pg-handle", "aria-hidden": "true" }));
+      this.handles = this.now.world.handles.map(() => create("span", { class: "pg-handle", "aria-hidden": "true" }));
       const held = create("div", { class: "pg-held" }, [this.canvas.model, ...this.handles]);
       this.drag(held);
       this.captions = { model: create("figcaption"), truth: create("figcaption", { text: "the truth" }) };
@@ -341,7 +233,9 @@
       this.paintNodes(answer);
       this.paintWords(answer);
       this.placeHandles(answer.model ?? scene.factors);
-      this.drawArrows();
+      const lit = JSON.stringify([[...this.lit], Object.keys(set), mode]);
+      if (lit !== this.litArrows) this.drawArrows(); // measuring the page takes a millisecond
+      this.litArrows = lit;
       this.painted += 1;
     }
 
@@ -401,7 +295,7 @@
 
     placeHandles(factors) {
       const { left, right, bottom, top } = this.now.world.frame;
-      HANDLES[this.data.world].forEach(({ at }, i) => {
+      this.now.world.handles.forEach(({ at }, i) => {
         const [x, y] = at(factors);
         this.handles[i].style.left = `${clamp((100 * (x - left)) / (right - left), [3, 97])}%`;
         this.handles[i].style.top = `${clamp((100 * (top - y)) / (top - bottom), [4, 95])}%`;
@@ -420,13 +314,13 @@
       const move = (event) => {
         if (grabbed === null) return;
         const [x, y] = place(event);
-        const value = HANDLES[this.data.world][grabbed].value(x, y, this.answer.model);
+        const value = this.now.world.handles[grabbed].value(x, y, this.answer.model);
         this.change(() => { this.set[grabbed] = clamp(value, this.data.ranges[grabbed]); });
       };
       held.addEventListener("pointerdown", (event) => {
         if (!this.answer.model) return;
         const [x, y] = place(event);
-        const far = HANDLES[this.data.world].map(({ at }) => {
+        const far = this.now.world.handles.map(({ at }) => {
           const [hx, hy] = at(this.answer.model);
           return Math.hypot(x - hx, y - hy);
         });
@@ -494,10 +388,6 @@
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) playground.play(1);
   }
 
-  if (typeof document === "undefined") {
-    module.exports = { Questions };
-    return;
-  }
   home.playgrounds = [];
   const idle = window.requestIdleCallback ?? ((f) => setTimeout(f, 1));
   const begin = () => idle(() => document.querySelectorAll(".playground").forEach(start));

@@ -133,6 +133,15 @@
         const y = PIVOT[1] - CASTING_POINT * Math.cos(radians(theta));
         return [PIVOT[0] - (PIVOT[1] - GROUND) * cot, x - (y - GROUND) * cot];
       };
+      this.handles = [ // where a scene is held: a factor's place, and its value under a pointer
+        { at: ([theta]) => [PIVOT[0] + ROD * Math.sin(radians(theta)), PIVOT[1] - ROD * Math.cos(radians(theta))],
+          value: (x, y) => Math.atan2(x - PIVOT[0], PIVOT[1] - y) / radians(1) },
+        { at: ([, phi]) => [PIVOT[0] + 10 / Math.tan(radians(phi)), 19.4],
+          value: (x) => Math.atan2(1, (x - PIVOT[0]) / 10) / radians(1) },
+        { at: ([, , length, position]) => [position + length / 2, GROUND],
+          value: (x, y, factors) => 2 * (x - factors[3]) },
+        { at: ([, , , position]) => [position, GROUND], value: (x) => x },
+      ];
       this.law = [
         null,
         null,
@@ -197,6 +206,12 @@
       this.frame = { left: 0, right: 20, bottom: 0, top: 20 };
       this.generations = [[0, 2], [1], [3]];
       this.parents = [[], [0], [], [1, 2]];
+      this.handles = [
+        { at: ([radius]) => [5.5, 2 * radius + 0.5], value: (x, y) => (y - 0.5) / 2 },
+        { at: ([, height]) => [4.2, FLOOR + height], value: (x, y) => y - FLOOR },
+        { at: ([, , hole]) => [RIGHT_WALL, hole + 0.2], value: (x, y) => y - 0.2 },
+        { at: ([, , , reach]) => [RIGHT_WALL + reach, 0.5], value: (x) => x - RIGHT_WALL },
+      ];
       this.law = [
         null,
         ([radius]) => Math.max(radius, 0) ** 3,

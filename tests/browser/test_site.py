@@ -8,6 +8,8 @@ PAGES = {
     "landing": "index.html",
     "notebook": "notebooks/05_interventions.html",
     "scoreboard": "scoreboard.html",
+    "computed": "computed.html",
+    "glossary": "glossary.html",
     "reference": "reference.html",
 }
 GRAVE = ("serious", "critical")

@@ -61,8 +61,7 @@ def test_a_written_question_has_a_rubric_and_no_answer_in_the_release(number):
 def test_install_cell_and_links(name):
     book = product(SOURCE / f"{name}.ipynb").books["release"]
     install = notebooks.INSTALL.format(slug=notebooks.current_slug())
-    if name != "final_project":
-        assert source_of(book, "install") == install
+    assert source_of(book, "install") == install
     assert f"/assignments/release/{name}.ipynb)" in source_of(book, "title")
     for cell in book["cells"]:
         for target in re.findall(r"\]\((?!http)([^)\s#]+)", cell["source"]):

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import caufvae_lite as cl
+import notebooks
 from caufvae_lite.studies import core
 
 ROOT = Path(__file__).parents[2]
@@ -41,9 +42,7 @@ def test_conda_environment_equals_pyproject():
     listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     conda = {r for r in listed if isinstance(r, str)} - {"pip"}
     conda -= {"distributed>=2024.8"}  # what dask[distributed] adds
-    conda |= {r for entry in listed if isinstance(entry, dict) for r in entry["pip"]} - {
-        "--no-deps -e ."
-    }
+    conda |= {r for entry in listed if isinstance(entry, dict) for r in entry["pip"]} - {"-e ."}
     wanted = {CONDA_NAMES.get(name, name) + bound for name, bound in map(split, requirements())}
     assert conda == wanted | {"python>=3.11"}
 
@@ -102,3 +101,34 @@ def test_pretrained_that_was_altered_is_refused(tmp_path, monkeypatch):
         cl.load_pretrained("pendulum")
     with pytest.raises(ValueError, match="there are"):
         cl.load_pretrained("no such model")
+
+
+# ------------------------------------------------------------------------- where it opens
+
+README = (ROOT / "README.md").read_text("utf-8")
+SLUG = notebooks.current_slug()
+FIFTH = "notebooks/05_interventions.ipynb"
+OPENED = (
+    f"https://colab.research.google.com/github/{SLUG}/blob/main/{FIFTH}",
+    f"https://mybinder.org/v2/gh/{SLUG}/main?urlpath=lab/tree/{FIFTH}",
+    f"https://kaggle.com/kernels/welcome?src=https://github.com/{SLUG}/blob/main/{FIFTH}",
+)
+
+
+def test_from_the_readme_to_a_running_05_it_is_one_click_and_run_all():
+    assert (ROOT / FIFTH).is_file()
+    for address in OPENED:
+        assert f"]({address})" in README.partition("## The notebooks")[0]
+
+
+def test_binder_installs_the_package_for_a_machine_without_a_gpu():
+    folder = ROOT / ".binder"
+    lines = [line for line in (folder / "requirements.txt").read_text().splitlines()
+             if not line.startswith("#")]  # fmt: skip
+    index, torch, ours = lines
+    assert index.startswith("--extra-index-url ") and index.endswith("/whl/cpu")
+    assert torch == "torch"  # before ours, and from the index of CPU builds
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.fullmatch(r"-e \.\[([\w,]+)\]", ours)[1].split(",")
+    assert set(named) <= set(extras["optional-dependencies"])
+    assert (folder / "runtime.txt").read_text() == "python-3.12\n"

@@ -202,6 +202,18 @@ def test_slug_is_renamed_everywhere_and_twice_is_once(tool, root):
             tool.rename(bad, root)
 
 
+def test_no_file_of_the_project_keeps_its_old_slug(tool):
+    """In whatever form an address has it: a new form is a new pattern in `renamed`."""
+    old = tool.current_slug()
+    owner, name = old.split("/")
+    places = tool.texts()
+    assert {"README.md", "requirements.txt", "site.yml"} <= {path.name for path in places}
+    for path in places:
+        text = tool.renamed(path.read_text("utf-8"), old, "you/yours")
+        assert old not in text and f"{owner}.github.io" not in text, path
+        assert f"{owner}%2F{name}" not in text, path
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(10, "under 1"), (50, "about 1"), (89, "about 1"), (150, "about 2")]
 )

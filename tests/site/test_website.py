@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import board
+import glossary
 import pytest
 import website
 
@@ -99,6 +101,12 @@ def test_every_notebook_is_a_page_with_its_figures():
 
 
 @needs_site
+def test_a_table_that_a_cell_displays_is_a_table():
+    for path in HTML.glob("notebooks/*.html"):
+        assert not re.search(r"<p>\s*\|", path.read_text()), path.name
+
+
+@needs_site
 def test_the_site_and_its_first_screen_are_small():
     size = sum(path.stat().st_size for path in HTML.rglob("*") if path.is_file())
     assert size <= WHOLE
@@ -134,12 +142,28 @@ def test_links_that_leave_the_site_lead_to_the_repository(text, page_of, expecte
 
 
 def test_the_scoreboard_has_every_model_and_world():
-    table = website.scoreboard()
-    from caufvae_lite.studies import results, scoreboard
-
-    rows = results.read_results(scoreboard.STUDY.path)
-    assert table.count("<tr>") - 1 == len(rows.drop_duplicates(["model", "world"]))
+    table, stored = board.table(), board.results.read_results(board.study.STUDY.path)
+    assert table.count("<tr>") - 1 == len(stored.drop_duplicates(["model", "world"]))
     assert table.count('scope="row"') == table.count("<tr>") - 1
+
+
+def test_every_number_of_the_scoreboard_leads_to_the_seeds_it_is_the_mean_of():
+    page, table = board.computed(), board.table()
+    cells = re.findall(r'data-value="([^"]+)"><a href="computed.html#([^"]+)"', table)
+    assert len(cells) > 100 and len({anchor for _, anchor in cells}) == len(cells)
+    for value, anchor in cells:
+        (line,) = re.findall(rf'<tr id="{anchor}">(.*?)</tr>', page)
+        seeds = [float(x) for x in re.findall(r"<td>([^–<]+)</td>", line)]
+        assert sum(seeds) / len(seeds) == pytest.approx(float(value), abs=2e-3, rel=2e-3)
+
+
+def test_the_first_use_of_a_word_is_linked_and_nothing_else():
+    text = "# A factor\n\nThe `factor` $factor$ [factor](a.md) of **factors** and a factor."
+    expected = text.replace("**factors**", "**{term}`factors <factor>`**")
+    assert glossary.with_link(text, "factor") == expected
+    assert glossary.with_link("It lends support.", "support") == "It lends support."
+    assert "{term}`support <support>`" in glossary.with_link("Its *support*", "support")
+    assert {"SCM", "exogenous noise", "abduction"} <= set(glossary.terms())
 
 
 def test_all_public_names_are_in_the_reference():
