@@ -86,6 +86,9 @@ def notebook_for_site(path: Path, name: str, pages: set[str]) -> nbformat.Notebo
             cell.source = relinked(BADGE.sub("", cell.source), Path(name), pages)
         elif cell.get("id") in FOLDED or cell.metadata.get("jupyter", {}).get("source_hidden"):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+        for output in cell.get("outputs", []):
+            if width := output.get("metadata", {}).get("image/png", {}).get("width"):
+                cell.metadata["mystnb"] = {"image": {"width": f"{width}px"}}
     return book
 
 
