@@ -18,12 +18,12 @@ import numpy as np
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from caufvae_lite.history import History
 
 DPI = 110  # of the page
 SHARP = 2  # a picture's pixels per pixel of the page: high-density screens show them all
-FAST = {"compress_level": 1}  # a third of the time to the picture, for a tenth more bytes
 SCRIPT = Path(__file__).parent / "controls.js"
 
 
@@ -171,10 +171,13 @@ def _drawn(draw: Callable[..., Figure], parameters: dict[str, Any]) -> Figure:
 
 
 def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(
-        buffer, format="png", dpi=DPI * SHARP, facecolor="white", pil_kwargs=FAST
-    )
+    """A file of ``SHARP`` times ``DPI``, drawn once (matplotlib's own way draws twice)."""
+    figure.set_dpi(DPI * SHARP)
+    figure.set_facecolor("white")
+    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)  # fast, and a tenth larger
     return buffer.getvalue()
 
 
