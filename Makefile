@@ -15,7 +15,7 @@ SITE_READY := .venv/.ready-site
 
 .DEFAULT_GOAL := help
 .PHONY: help tour lab test notebooks papermill colab lint types nightly scoreboard results
-.PHONY: pretrain slug course grade clean site browser
+.PHONY: pretrain slug course grade clean site browser inlab
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -49,12 +49,13 @@ lint: $(READY)  ## ruff: style of code and notebooks
 types: $(READY)  ## mypy
 	$(BIN)/mypy
 
-nightly: $(READY)  ## what takes too long for every change: two more seeds of everything
+nightly: $(SITE_READY)  ## what takes too long for every change: two more seeds of everything
 	$(BIN)/python tools/notebooks.py check --seed 2
 	$(BIN)/python tools/notebooks.py check --seed 3
 	$(BIN)/python -m caufvae_lite tour --seed 3 --out build/tour-3
 	$(BIN)/python -m caufvae_lite sweep --dry-run
 	CAUFVAE_NIGHTLY=1 $(BIN)/python -m pytest -n 2 tests/course
+	CAUFVAE_NIGHTLY=1 $(BIN)/python -m pytest -m browser -rs tests/browser/test_lab.py
 
 scoreboard: $(READY)  ## compute what the scoreboard lacks (resumes; SCHEDULER=address: there)
 	$(BIN)/python -m caufvae_lite sweep search scoreboard \
@@ -70,8 +71,11 @@ site: $(SITE_READY)  ## build the site in build/site/html, offline once set up (
 	OMP_NUM_THREADS=2 $(BIN)/python tools/website.py
 	$(BIN)/python -m pytest tests/site
 
-browser: site  ## chromium over the built site: the playground, accessibility, screenshots
-	CAUFVAE_BROWSER=1 $(BIN)/python -m pytest -m browser tests/browser
+browser: site  ## chromium over the built site and over JupyterLab; pictures in build/browser
+	$(BIN)/python -m pytest -m browser tests/browser
+
+inlab: $(SITE_READY)  ## chromium over JupyterLab only: Run All of 01, the sliders of 05 (a minute)
+	$(BIN)/python -m pytest -m browser -rs tests/browser/test_lab.py
 
 slug: $(READY)  ## rename the repository in badges and install cells: SLUG=owner/name
 	$(BIN)/python tools/notebooks.py slug $(SLUG)

@@ -33,6 +33,8 @@ import lighter
 import nbformat
 import playground
 
+from caufvae_lite.notebook.page import widget
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "site"
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
@@ -224,7 +226,7 @@ def lay_out(folder: Path) -> None:
     found = sources()
     pages = set(found)
     made = contents(found) | {
-        "PLAYGROUND": playground.widget("_static/playground/"),
+        "PLAYGROUND": widget("_static/playground/"),
         "REFERENCES": relinked(references(found), Path("bibliography.md"), pages),
         "SCOREBOARD": scoreboard(),
     }

@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).parents[2]
+MODULES = {"lab": "jupyterlab", "notebook": "notebook"}
 
 # What JupyterLab says in the browser's console of itself, and why it is no complaint of ours.
 HARMLESS = {
@@ -66,11 +67,11 @@ def free_port():
 
 def command_of_make():
     """The options that ``make lab`` gives to Jupyter; a test brings its own folder."""
-    lines = subprocess.run(
-        ["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    _, *options, folder = shlex.split(lines.strip().splitlines()[-1])
-    assert folder == "notebooks", lines
+    make = ["make", "-n", "--no-print-directory", "lab"]
+    said = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (line,) = (line for line in said.splitlines() if "jupyter lab" in line)
+    _, _, *options, folder = shlex.split(line)
+    assert folder == "notebooks", line
     return options
 
 
@@ -86,10 +87,9 @@ class Server:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         self.path = "lab/tree" if app == "lab" else "notebooks"
-        options = [app, *command_of_make()[1:], "--no-browser", "--allow-root"]
+        options = [*command_of_make(), "--no-browser", "--allow-root"]
         options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-        options += ["--IdentityProvider.token=", "--LabServerApp.news_url="]
-        options += ["--LabApp.expose_app_in_browser=True"]
+        options += ["--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
         options += ["--JupyterNotebookApp.expose_app_in_browser=True"]
         options += [f"--{which}.user_settings_dir={folder / 'settings'}" for which in
                     ("LabApp", "JupyterNotebookApp")]  # fmt: skip
@@ -99,7 +99,7 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if k not in dropped}
         environment |= {name: str(folder / name.lower()) for name in own}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", *options, str(self.books)],
+            [sys.executable, "-m", MODULES[app], *options, str(self.books)],
             env=environment,
             stdout=self.log.open("w"),
             stderr=subprocess.STDOUT,
@@ -141,10 +141,9 @@ class Server:
 
 
 def wait_for_kernel(page):
-    page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
     page.wait_for_function(
-        "jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'",
-        timeout=120_000,
+        "jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status === 'idle'"
     )
 
 
