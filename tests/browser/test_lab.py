@@ -17,6 +17,7 @@ import pytest
 import torch
 from matplotlib import style
 from PIL import Image
+from playground_page import assert_pictures_are_right, settle
 
 import caufvae_lite as cl
 from caufvae_lite import plots
@@ -51,13 +52,12 @@ def lab(tmp_path_factory):
     server.stop()
 
 
-def opened(lab, open_lab, number, only=()):
-    """A page, and the file of its notebook."""
-    path = lab.put(number, only)
+def opened(lab, open_lab, path):
+    """The page of a notebook, ready to run."""
     page = open_lab(lab.address_of(path) + "?reset", device_scale_factor=2)
     page.set_default_timeout(120_000)  # a busy machine is slow, and not wrong
     jupyter_page.wait_for_kernel(page)
-    return page, path
+    return page
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,8 @@ def report():
 def test_run_all_ends_without_an_error_and_is_never_silent_for_long(
     number, lab, open_lab, report
 ):
-    page, path = opened(lab, open_lab, number)
+    path = lab.put(number)
+    page = opened(lab, open_lab, path)
     runs = jupyter_page.run_all(page)
     assert not [run for run in runs if run["error"]]
     report[path.stem] = [run for run in runs if run["silent"] > 5]
@@ -103,7 +104,7 @@ def assert_figures_have_sentences(page, saved):
 @pytest.fixture(scope="module")
 def play(lab, open_one_lab):
     """The cell with the two sliders of 05's last figure, on a screen of high density."""
-    page, _ = opened(lab, open_one_lab, "05", EXCERPT)
+    page = opened(lab, open_one_lab, lab.put("05", EXCERPT))
     assert not [run for run in jupyter_page.run_all(page) if run["error"]]
     cell = jupyter_page.show_cell(page, "play-sliders")
     cell.get_by_role("slider", name="light angle").wait_for()
@@ -236,13 +237,27 @@ def test_sliders_fit_the_page(theme, width, play, screenshot):
         assert box["x"] + box["width"] <= own["x"] + own["width"] + 1
 
 
+def test_the_playground_is_the_sites_own(lab, open_lab, screenshot):
+    pytest.importorskip("anywidget", reason="pip install '.[browser]'")
+    cells = ("from caufvae_lite.notebook import playground", "playground('pendulum-noisy')")
+    page = opened(lab, open_lab, lab.write("play", *cells))
+    assert not [run for run in jupyter_page.run_all(page) if run["error"]]
+    page.wait_for_selector(".pg-ready")
+    slider = page.get_by_role("slider", name="light angle")
+    for key in ("Home", "PageUp"):
+        slider.press(key)
+        settle(page)
+        assert_pictures_are_right(page, "pendulum-noisy")
+    screenshot(page, "lab-playground")
+
+
 @NIGHTLY
 def test_notebook_7_answers_to_the_same_keys(tmp_path, open_lab, answers):
     """Arrow keys too, which Notebook 7 would take for its own commands."""
     pytest.importorskip("notebook", reason="pip install '.[browser]'")
     server = jupyter_page.Server(tmp_path / "seven", "notebook")
     try:
-        page, _ = opened(server, open_lab, "05", EXCERPT)
+        page = opened(server, open_lab, server.put("05", EXCERPT))
         assert not [run for run in jupyter_page.run_all(page) if run["error"]]
         cell = jupyter_page.show_cell(page, "play-sliders")
         slider = cell.get_by_role("slider", name="light angle", exact=True)

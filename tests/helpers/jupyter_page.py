@@ -136,6 +136,13 @@ class Server:
             shutil.copyfile(path, copy)
         return copy
 
+    def write(self, name, *sources):
+        """A notebook of these code cells."""
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        path = self.books / f"{name}.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+        return path
+
     def address_of(self, path):
         return f"{self.address}/{self.path}/{path.name}"
 
