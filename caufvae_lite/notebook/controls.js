@@ -5,11 +5,13 @@
  * A function of the class of the sliders' box and of the sentence of the still pictures.
  */
 (own, sentence) => {
+  const HANDLE = ".noUi-handle, .ui-slider-handle"; // of ipywidgets 8 and 7
   const dress = (box) => {
     const now = [...box.querySelectorAll(".widget-slider")].map((slider) => {
       const name = slider.querySelector(".widget-label").textContent;
       const value = slider.querySelector(".widget-readout").textContent;
-      const handle = slider.querySelector("[role=slider]");
+      const handle = slider.querySelector(HANDLE);
+      handle.setAttribute("role", "slider");
       if (handle.getAttribute("aria-valuetext") !== value) handle.setAttribute("aria-valuetext", value);
       if (!handle.hasAttribute("aria-label")) {
         handle.setAttribute("aria-label", name);
@@ -21,7 +23,7 @@
   };
   const find = () => {
     const box = document.querySelector(`.${own}`);
-    if (!box?.querySelector("[role=slider]") || !box.querySelector("img")) return false;
+    if (!box?.querySelector(HANDLE) || !box.querySelector("img")) return false;
     dress(box);
     const changes = { subtree: true, childList: true, attributeFilter: ["aria-valuetext"] };
     new MutationObserver(() => dress(box)).observe(box, changes);

@@ -20,6 +20,7 @@ MODULES = {"lab": "jupyterlab", "notebook": "notebook"}
 # What JupyterLab says in the browser's console of itself, and why it is no complaint of ours.
 HARMLESS = {
     "Disabling terminals plugin": "the server may lack terminado",
+    "taking too long to activate": "a busy machine, in JupyterLab's words",
     "/lsp/status": "it asks for language servers, and there are none",
     "colab-badge.svg": "the badge is a picture from the network, and tests have none",
     "status of 404": "the two above, in Chromium's words; each request is looked at itself",
