@@ -15,7 +15,7 @@ SITE_READY := .venv/.ready-site
 
 .DEFAULT_GOAL := help
 .PHONY: help tour lab test notebooks papermill colab lint types nightly scoreboard results
-.PHONY: pretrain slug course grade clean release site browser links pdf
+.PHONY: pretrain slug course grade clean release site browser inlab links pdf
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 13
@@ -52,13 +52,14 @@ lint: $(READY)  ## ruff: style of code and notebooks
 types: $(READY)  ## mypy
 	$(BIN)/mypy
 
-nightly: $(READY)  ## what takes too long for every change: more seeds, all of it with Colab's versions
+nightly: $(SITE_READY)  ## what takes too long for every change: more seeds, all of it with Colab's versions
 	$(BIN)/python tools/notebooks.py check --seed 2
 	$(BIN)/python tools/notebooks.py check --seed 3
 	$(BIN)/python -m caufvae_lite tour --seed 3 --out build/tour-3
 	$(BIN)/python -m caufvae_lite sweep --dry-run
 	CAUFVAE_NIGHTLY=1 $(BIN)/python -m pytest -n 2 tests/course
 	$(BIN)/python tools/colab.py all
+	CAUFVAE_NIGHTLY=1 $(BIN)/python -m pytest -m browser -rs tests/browser/test_lab.py
 
 scoreboard: $(READY)  ## compute what the scoreboard lacks (resumes; SCHEDULER=address: there)
 	$(BIN)/python -m caufvae_lite sweep search scoreboard \
@@ -74,8 +75,11 @@ site: $(SITE_READY)  ## build the site in build/site/html, offline once set up (
 	OMP_NUM_THREADS=2 $(BIN)/python tools/website.py
 	$(BIN)/python -m pytest tests/site
 
-browser: site  ## chromium over the built site: the playground, accessibility, screenshots
-	CAUFVAE_BROWSER=1 $(BIN)/python -m pytest -m browser tests/browser
+browser: site  ## chromium over the built site and over JupyterLab; pictures in build/browser
+	$(BIN)/python -m pytest -m browser tests/browser
+
+inlab: $(SITE_READY)  ## chromium over JupyterLab only: Run All of 01, the sliders of 05 (a minute)
+	$(BIN)/python -m pytest -m browser -rs tests/browser/test_lab.py
 
 links: $(SITE_READY)  ## ask every address outside that pages link to whether it is there
 	$(BIN)/python tools/website.py --links

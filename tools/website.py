@@ -34,6 +34,8 @@ import lighter
 import nbformat
 import playground
 
+from caufvae_lite.notebook.page import widget
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "site"
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
@@ -87,6 +89,9 @@ def notebook_for_site(path: Path, name: str, pages: set[str]) -> nbformat.Notebo
             cell.source = relinked(BADGE.sub("", cell.source), Path(name), pages)
         elif cell.get("id") in FOLDED or cell.metadata.get("jupyter", {}).get("source_hidden"):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+        for output in cell.get("outputs", []):
+            if width := output.get("metadata", {}).get("image/png", {}).get("width"):
+                cell.metadata["mystnb"] = {"image": {"width": f"{width}px"}}
     return book
 
 
@@ -182,7 +187,7 @@ def lay_out(folder: Path) -> None:
     found = sources()
     pages = set(found)
     made = contents(found) | {
-        "PLAYGROUND": playground.widget("_static/playground/"),
+        "PLAYGROUND": widget("_static/playground/"),
         "REFERENCES": relinked(references(found), Path("bibliography.md"), pages),
         "NOTATION": notation(),
         "SCOREBOARD": board.table(),

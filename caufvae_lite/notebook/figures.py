@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import itertools
+import json
 import os
+import struct
 from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
@@ -13,21 +18,26 @@ import numpy as np
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from caufvae_lite.history import History
 
-DPI = 110
+DPI = 110  # of the page
+SHARP = 2  # a picture's pixels per pixel of the page: high-density screens show them all
+SCRIPT = Path(__file__).parent / "controls.js"
 
 
 def show(figure: Figure, alt: str) -> None:
     """Display a figure as a PNG with a sentence that says what to see in it.
 
-    The sentence is the output's ``text/plain``: for screen readers, text diffs and tests.
+    The sentence is the output's ``text/plain``, for text diffs and tests, and the alt text of
+    its ``text/html``, for screen readers: JupyterLab shows ``image/png`` without any alt text.
 
     Raises:
         ValueError: ``alt`` is not a sentence, that is, has fewer than five words.
     """
-    display(_with_sentence(figure, alt), raw=True)
+    data, metadata = _with_sentence(figure, alt)
+    display(data, metadata=metadata, raw=True)
 
 
 def live(alt: str) -> Callable[[History], None]:
@@ -37,11 +47,11 @@ def live(alt: str) -> Callable[[History], None]:
 
     def redraw(history: History) -> None:
         nonlocal handle
-        picture = _with_sentence(history.plot(), alt)
+        data, metadata = _with_sentence(history.plot(), alt)
         if handle is None:
-            handle = display(picture, raw=True, display_id=True)
+            handle = display(data, metadata=metadata, raw=True, display_id=True)
         else:
-            handle.update(picture, raw=True)
+            handle.update(data, metadata=metadata, raw=True)
 
     return redraw
 
@@ -49,7 +59,8 @@ def live(alt: str) -> Callable[[History], None]:
 def explore(draw: Callable[..., Figure], alt: str, **controls: Sequence[Any]) -> None:
     """Show a figure's small multiples, and under them sliders that redraw it.
 
-    ``CAUFVAE_SLIDERS=0`` in the environment leaves the sliders out. With
+    Where there are sliders, the small multiples are folded. ``CAUFVAE_SLIDERS=0`` in the
+    environment leaves the sliders out. With
     ``CAUFVAE_CORNERS=1`` (as the tests have it) ``draw`` is also called at every
     combination of first and last values.
 
@@ -79,9 +90,18 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: Sequence[Any]) ->
         for name, values in controls.items()
         for value in (values[0], middle[name], values[-1])
     ]
-    show(small_multiples(panels), alt)
-    if os.environ.get("CAUFVAE_SLIDERS") != "0":
-        _show_sliders(draw, controls, middle)
+    data, metadata = _with_sentence(small_multiples(panels), alt)
+    if os.environ.get("CAUFVAE_SLIDERS") == "0":
+        display(data, metadata=metadata, raw=True)
+        return
+    box = _sliders(draw, controls, middle)
+    own = f"caufvae-{box.model_id}"
+    box.add_class(own)
+    folded = f"<details><summary>Still pictures</summary>{data['text/html']}</details>"
+    given = f"{json.dumps(own)}, {json.dumps(alt)}".replace("</", "<\\/")
+    data["text/html"] = f"{folded}<script>({SCRIPT.read_text('utf-8')})({given})</script>"
+    display(data, metadata=metadata, raw=True)
+    display(box)
 
 
 def _try_corners(draw: Callable[..., Figure], controls: dict[str, Sequence[Any]]) -> None:
@@ -99,38 +119,45 @@ def small_multiples(panels: Sequence[tuple[str, Figure]]) -> Figure:
     across, cell = (3, 3.0) if width <= 6 else (1, 8.0)  # inches
     lines = len(panels) // across  # there are three for each control
     tall = cell * height / width + 0.3
-    figure = Figure(figsize=(cell * across, tall * lines), layout="constrained")
-    axes = figure.subplots(lines, across, squeeze=False)
-    for ax, (title, part) in zip(axes.flat, panels, strict=True):
+    dpi = DPI * SHARP
+    figure = Figure(figsize=(cell * across, tall * lines), dpi=dpi)
+    for k, (title, part) in enumerate(panels):
+        left, top = k % across * cell, (lines - k // across) * tall
+        part.set_dpi(dpi * cell / width)  # as many pixels as it gets: none is blurred
         canvas = FigureCanvasAgg(part)
         canvas.draw()
-        ax.axis("off")
-        ax.imshow(np.asarray(canvas.buffer_rgba()))
-        ax.set_title(title)
+        corner = round(left * dpi), round((top - tall) * dpi)
+        figure.figimage(np.asarray(canvas.buffer_rgba()), *corner)
+        place = ((left + cell / 2) / (cell * across), (top - 0.15) / (tall * lines))
+        figure.text(*place, title, ha="center", va="center")
     return figure
 
 
-def _show_sliders(
+def _sliders(
     draw: Callable[..., Figure], controls: dict[str, Sequence[Any]], start: dict[str, Any]
-) -> None:
-    natural = {"max_width": "100%", "height": "auto"}  # never stretched, and never too wide
-    image = widgets.Image(format="png", value=_png(_drawn(draw, start)), layout=natural)
+) -> widgets.VBox:
+    image = widgets.Image(format="png", layout={"max_width": "100%", "height": "auto"})
+    same = {"description_width": f"{max(map(len, controls)) + 1}ch"}  # tracks in line
     sliders = {
         name: widgets.SelectionSlider(
             options=[(f"{v:g}", v) for v in values],
             value=start[name],
-            description=name,
-            style={"description_width": "initial"},
+            description=name.replace("_", " "),
+            style=same,
+            layout={"width": "34rem", "max_width": "98%"},
         )
         for name, values in controls.items()
     }
 
     def redraw(_: Any) -> None:
-        image.value = _png(_drawn(draw, {name: s.value for name, s in sliders.items()}))
+        picture = _png(_drawn(draw, {name: s.value for name, s in sliders.items()}))
+        with image.hold_sync():
+            image.value, image.width = picture, str(_size(picture)[0])
 
+    redraw(None)
     for slider in sliders.values():
         slider.observe(redraw, names="value")
-    display(widgets.VBox([*sliders.values(), image], layout={"align_items": "flex-start"}))
+    return widgets.VBox([*sliders.values(), image], layout={"align_items": "flex-start"})
 
 
 def _drawn(draw: Callable[..., Figure], parameters: dict[str, Any]) -> Figure:
@@ -144,14 +171,34 @@ def _drawn(draw: Callable[..., Figure], parameters: dict[str, Any]) -> Figure:
 
 
 def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(buffer, format="png", dpi=DPI, facecolor="white")
+    """A file of ``SHARP`` times ``DPI``, drawn once (matplotlib's own way draws twice)."""
+    figure.set_dpi(DPI * SHARP)
+    figure.set_facecolor("white")
+    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)  # fast, and a tenth larger
     return buffer.getvalue()
 
 
-def _with_sentence(figure: Figure, alt: str) -> dict[str, bytes | str]:
+def _size(png: bytes) -> tuple[int, int]:
+    """Width and height on the page, from the file's own header."""
+    width, height = struct.unpack(">2I", png[16:24])
+    return width // SHARP, height // SHARP
+
+
+def _with_sentence(figure: Figure, alt: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The picture in three formats, and its size and sentence for those who read metadata."""
     _check_sentence(alt)
-    return {"image/png": _png(figure), "text/plain": alt}
+    png = _png(figure)
+    width, height = _size(png)
+    source = f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+    html = (
+        f'<img src="{source}" alt="{escape(alt)}" width="{width}" '
+        'style="max-width: 100%; height: auto">'
+    )
+    data = {"text/html": html, "image/png": png, "text/plain": alt}
+    return data, {"image/png": {"alt": alt, "width": width, "height": height}}
 
 
 def _check_sentence(alt: str) -> None:

@@ -14,6 +14,7 @@ from matplotlib import style
 
 from caufvae_lite import __version__
 from caufvae_lite.networks import choose_device
+from caufvae_lite.notebook.waiting import keep_company
 
 STYLE = "caufvae_lite.style"  # the file style.mplstyle in the package's folder
 TESTED = {  # versions from the first up to, not including, the second
@@ -28,6 +29,9 @@ TESTED = {  # versions from the first up to, not including, the second
 def setup(seed: int | None = None, device: str | None = None) -> torch.device:
     """Set seed and style, choose the device, print them, and warn of untested versions.
 
+    Later cells then say that they still work where they are silent for long, unless the
+    environment has ``CAUFVAE_SLIDERS=0``.
+
     Args:
         seed: for PyTorch and NumPy; the environment's ``SEED``, or 0, where left out.
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``; where left out the environment's
@@ -38,6 +42,8 @@ def setup(seed: int | None = None, device: str | None = None) -> torch.device:
     torch.manual_seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - for libraries that draw from the global state
     style.use(STYLE)
+    if os.environ.get("CAUFVAE_SLIDERS") != "0":
+        keep_company()
     print(
         f"caufvae_lite {__version__} · Python {platform.python_version()} · "
         f"torch {torch.__version__} · device {chosen} · seed {seed}"

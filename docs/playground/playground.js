@@ -379,6 +379,8 @@
   }
 
   async function start(root) {
+    if (root.dataset.begun) return;
+    root.dataset.begun = "yes";
     const names = root.dataset.models.split(" ");
     const playground = new Playground(root, names, loader(root.dataset.base ?? ""));
     await playground.open(names[0]);
@@ -388,7 +390,8 @@
     if (!matchMedia("(prefers-reduced-motion: reduce)").matches) playground.play(1);
   }
 
-  home.playgrounds = [];
+  home.playgrounds ??= [];
+  home.start = start; // a notebook's cell does
   const idle = window.requestIdleCallback ?? ((f) => setTimeout(f, 1));
   const begin = () => idle(() => document.querySelectorAll(".playground").forEach(start));
   if (document.readyState === "complete") begin();

@@ -7,6 +7,7 @@ import shutil
 import threading
 from pathlib import Path
 
+import jupyter_page
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -52,20 +53,24 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def open_page(chromium):
-    """``open_page(address, **context)``: a loaded page; its complaints fail the test."""
+def opener(chromium, harmless=()):
+    """Yields ``open_(address, **context)``; afterwards the pages' complaints fail the test."""
     contexts, complaints = [], []
+
+    def complain(text):
+        if not any(part in text for part in harmless):
+            complaints.append(text)
 
     def open_(address, **options):
         size = {"width": 1400, "height": 900}
         options = {"viewport": size, "reduced_motion": "reduce"} | options
         contexts.append(chromium.new_context(**options))
         page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda m: m.type in GRAVE and complaints.append(m.text))
+        page.on("pageerror", lambda error: complain(str(error)))
+        page.on("console", lambda m: m.type in GRAVE and complain(m.text))
+        page.on("response", lambda r: r.status >= 400 and complain(f"{r.status} {r.url}"))
         if options.get("java_script_enabled", True):  # what is preloaded for scripts is dropped
-            page.on("requestfailed", lambda request: complaints.append(request.url))
+            page.on("requestfailed", lambda request: complain(request.url))
         page.goto(address)
         return page
 
@@ -73,6 +78,24 @@ def open_page(chromium):
     for context in contexts:
         context.close()
     assert not complaints, complaints
+
+
+@pytest.fixture
+def open_page(chromium):
+    """``open_page(address, **context)``: a loaded page; its complaints fail the test."""
+    yield from opener(chromium)
+
+
+@pytest.fixture
+def open_lab(chromium):
+    """The same for a page of Jupyter, whose known harmless messages are passed by."""
+    yield from opener(chromium, jupyter_page.HARMLESS)
+
+
+@pytest.fixture(scope="module")
+def open_one_lab(chromium):
+    """The same for a page that a module's tests share."""
+    yield from opener(chromium, jupyter_page.HARMLESS)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """`setup`, `show`, `live` and `explore`."""
 
+import base64
+import io
 import re
 import warnings
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 from matplotlib import style
 from matplotlib.figure import Figure
+from PIL import Image
 
 import caufvae_lite
 from caufvae_lite import History
@@ -22,6 +25,10 @@ def displayed(monkeypatch):
     things = []
     monkeypatch.setattr(figures, "display", lambda x, **_: things.append(x))
     return things
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(png)).size
 
 
 def draw(a: float, b: float) -> Figure:
@@ -49,6 +56,21 @@ def test_show_publishes_png_with_its_sentence(displayed):
     assert displayed[0]["image/png"].startswith(b"\x89PNG")
 
 
+def test_the_page_gets_the_sentence_and_two_pixels_for_one(displayed, monkeypatch):
+    kept = {}
+    monkeypatch.setattr(figures, "display", lambda data, **more: kept.update(data, **more))
+    show(draw(1, 2), alt='A line that says "up" & rises <steeply>.')
+    html = kept["text/html"]
+    assert 'alt="A line that says &quot;up&quot; &amp; rises &lt;steeply&gt;."' in html
+    picture = base64.b64decode(re.search('base64,([^"]+)', html)[1])
+    assert picture == kept["image/png"]
+    said = kept["metadata"]["image/png"]
+    assert (
+        (110, 82) == (said["width"], said["height"]) == tuple(n // 2 for n in size_of(picture))
+    )
+    assert f'width="{said["width"]}"' in html and said["alt"] == kept["text/plain"]
+
+
 @pytest.mark.parametrize("alt", ["a line", "", None])
 def test_show_refuses_a_label_for_a_sentence(alt):
     with pytest.raises(ValueError, match="sentence"):
@@ -73,6 +95,17 @@ def test_explore_draws_small_multiples_and_sliders_redraw(displayed, monkeypatch
     first.value = 3
     assert seen[-1] == (3, 5)
     assert bytes(image.value) != before
+    assert size_of(image.value)[0] == 2 * int(image.width)
+
+
+def test_the_stills_are_folded_above_sliders_and_the_script_finds_its_box(
+    displayed, monkeypatch
+):
+    monkeypatch.delenv("CAUFVAE_SLIDERS", raising=False)
+    explore(draw, 'Lines of a "low" and a high </slope>.', a=[1, 2], b=[3, 4])
+    html, box = displayed[0]["text/html"], displayed[1]
+    assert html.startswith("<details>") and html.count("</script>") == 1
+    assert f'("{box._dom_classes[-1]}", "Lines of a \\"low\\" and a high <\\/slope>.")' in html
 
 
 def test_explore_without_sliders_is_still_a_picture(displayed, monkeypatch):
@@ -150,10 +183,10 @@ def test_live_draws_once_and_updates(monkeypatch):
     calls = []
 
     class Handle:
-        def update(self, picture, raw):
+        def update(self, picture, raw, metadata):
             calls.append(("update", picture))
 
-    def display(picture, raw, display_id):
+    def display(picture, raw, metadata, display_id):
         calls.append(("display", picture))
         return Handle()
 

@@ -1,12 +1,16 @@
 """`tools/notebooks.py`: execute, check with another seed, rename the repository."""
 
+import base64
+import io
 import json
 import os
 
 import colab as colab_tool
 import nbformat
+import numpy as np
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from PIL import Image
 
 CARD = "| you will learn | you need | minutes on 2 CPU cores |\n| --- | --- | --- |\n"
 README = (
@@ -96,6 +100,20 @@ def test_without_bars(tool):
     bars = "\r  0%|          | 0/2 [00:00<?, ?it/s]\r100%|████| 2/2 [00:00<00:00, 9.1it/s]\n"
     assert tool.without_bars(bars + "UserWarning: 50% off\n") == "UserWarning: 50% off\n"
     assert tool.without_bars("\rlearn: 3it [00:00, 100.0it/s]\n") == ""
+
+
+def test_a_large_picture_keeps_its_best_colours_and_a_small_one_all(tool):
+    def decoded(picture):
+        return Image.open(io.BytesIO(base64.b64decode(picture)))
+
+    for side, mode in ((40, "RGB"), (400, "P")):
+        shades = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+        file = io.BytesIO()
+        Image.fromarray(shades).save(file, "PNG")
+        picture = base64.b64encode(file.getvalue()).decode()
+        packed = decoded(tool.packed(picture))
+        assert packed.mode == mode and packed.size == (side, side)
+        assert mode == "P" or (np.asarray(packed) == shades).all()
 
 
 def test_run_gives_the_install_cell_its_one_text(tool, root):
