@@ -60,7 +60,7 @@ def product(source: Path, year: int = THIS_YEAR) -> Product:
     by_hand = {
         c["id"]: c["metadata"]["nbgrader"]["points"]
         for c in book["cells"]
-        if c["cell_type"] == "markdown" and c["metadata"].get("nbgrader", {}).get("grade")
+        if c["cell_type"] == "markdown" and c["metadata"].get("nbgrader", {}).get("points")
     }
     return Product(release, solutions, books, by_hand)
 
@@ -87,7 +87,8 @@ def _example(exercise: Exercise, year: int) -> str:
     numbers = variant(year)
     rng = np.random.default_rng([EXAMPLE_SEED, *exercise.id.encode()])
     arguments = next(iter(exercise.cases(numbers, rng)))
-    given = "<br>".join(f"`{short(a)}`" for a in arguments)
+    pairs = zip(exercise.arguments(), arguments, strict=True)
+    given = "<br>".join(f"`{name} = {short(a)}`" for name, a in pairs)
     right = f"`{short(plain(exercise.reference(numbers, *arguments)))}`"
     return f"| you are given | right is |\n| --- | --- |\n| {given} | {right} |"
 

@@ -4,6 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
 from caufvae_lite.check.exercise import Exercise
@@ -17,38 +18,42 @@ def second_law(v: Variant, cause: Tensor, noise: Tensor) -> Tensor:
 
 
 def same_rank(v: Variant, value: float, here: Tensor, there: Tensor) -> float:
-    return there.sort().values[int((here < value).sum())].item()
+    rank = int((here < value).sum())
+    return there.sort(descending=v["rank"] == "mirrored").values[rank].item()
 
 
-def correlations(found: Tensor, truth: Tensor) -> np.ndarray:
+def correlations(v: Variant, found: Tensor, truth: Tensor) -> np.ndarray:
+    if v["correlation"] == "Spearman":
+        found, truth = (torch.from_numpy(rankdata(x.numpy(), axis=0)) for x in (found, truth))
     d = truth.shape[1]
     return np.corrcoef(found.numpy().T, truth.numpy().T)[:d, d:]
 
 
 def mcc(v: Variant, found: Tensor, truth: Tensor) -> float:
-    table = np.abs(correlations(found, truth))
+    table = np.abs(correlations(v, found, truth))
     rows = np.arange(len(table))
     return float(max(table[list(p), rows].mean() for p in permutations(rows)))
 
 
 def effect(v: Variant, cause: Tensor, outcome: Tensor, confounder: Tensor) -> float:
-    """Frisch, Waugh and Lovell: regress what the confounder leaves of both."""
+    """Frisch, Waugh and Lovell: regress what the confounder leaves of both, times the step."""
 
     def rest(y: Tensor) -> Tensor:
         x, y = confounder - confounder.mean(), y - y.mean()
         return y - x * (x @ y) / (x @ x)
 
     one, other = rest(cause), rest(outcome)
-    return ((one @ other) / (one @ one)).item()
+    return v["amount"] * ((one @ other) / (one @ one)).item()
 
 
 def naive(v: Variant, cause: Tensor, outcome: Tensor, confounder: Tensor) -> float:
     one, other = cause - cause.mean(), outcome - outcome.mean()
-    return ((one @ other) / (one @ one)).item()
+    return v["amount"] * ((one @ other) / (one @ one)).item()
 
 
 def rotation_cases(v: Variant, rng: np.random.Generator):
-    return [(draws(rng, 6, 2), float(rng.uniform(0.3, 2.8))) for _ in range(3)]
+    unit = 180 / np.pi if "degrees" in v["turn"] else 1.0
+    return [(draws(rng, 6, 2), unit * float(rng.uniform(0.3, 2.8))) for _ in range(3)]
 
 
 def rank_cases(v: Variant, rng: np.random.Generator):
@@ -78,6 +83,8 @@ def hidden_cases(v: Variant, rng: np.random.Generator):
 
 
 def turned(v: Variant, z: Tensor, angle: float) -> Tensor:
+    angle *= np.pi / 180 if "degrees" in v["turn"] else 1.0
+    angle *= -1 if v["turn"].startswith("clockwise") else 1
     pairs = torch.view_as_complex(z.contiguous()) * torch.polar(
         torch.ones((), dtype=z.dtype), torch.tensor(angle, dtype=z.dtype)
     )
@@ -87,8 +94,14 @@ def turned(v: Variant, z: Tensor, angle: float) -> Tensor:
 EXERCISES = [
     Exercise(
         "04-turn", "Another model with the same pictures", "turned", 1, (3, 8, "easy"),
-        turned, "z₁ cos α − z₂ sin α, and z₁ sin α + z₂ cos α.", rotation_cases,
-        {"This turns the other way round.": lambda v, z, a: turned(v, z, -a)},
+        turned, "Write down the two formulas column by column; mind the signs and the unit.",
+        rotation_cases,
+        {"This turns the other way round.": lambda v, z, a: turned(v, z, -a),
+         "Radians and degrees were mixed up.": lambda v, z, a: turned(
+             v, z, a * (180 / np.pi) ** (1 if "degrees" in v["turn"] else -1)),
+         "Both columns have the same sign of the sine: this mirrors as well as turns.":
+             lambda v, z, a: turned(v, z, a) * torch.tensor([1.0, -1.0])},
+        varies=True,
     ),
     Exercise(
         "04-law", "A law that no data tell from the first", "second_law", 3, (3, 15, "hard"),
@@ -107,22 +120,31 @@ EXERCISES = [
         "the answer.", rank_cases,
         {"The shift of the means is right only if the two differ by nothing else.":
              lambda v, x, h, t: x + (t.mean() - h.mean()).item(),
-         "The largest was matched with the smallest.":
-             lambda v, x, h, t: t.sort().values[int((h > x).sum())].item()},
+         "The ranks are turned round: which end of there is as good as the small end of here?":
+             lambda v, x, h, t: same_rank(v, -x, -h, t)},
+        varies=True,
     ),
     Exercise(
         "04-mcc", "A score that forgives order and sign", "mcc", 2, (6, 15, "medium"),
         mcc, "|correlation| of every latent with every factor, then the best assignment.",
         mixed_cases,
         {"Latent i need not belong to factor i: look for the best assignment.":
-             lambda v, f, t: float(np.abs(np.diag(correlations(f, t))).mean()),
+             lambda v, f, t: float(np.abs(np.diag(correlations(v, f, t))).mean()),
          "Two factors may not claim the same latent.":
-             lambda v, f, t: float(np.abs(correlations(f, t)).max(0).mean())},
+             lambda v, f, t: float(np.abs(correlations(v, f, t)).max(0).mean()),
+         "Another correlation is asked for: that of the numbers, or that of their ranks?":
+             lambda v, f, t: mcc({**v, "correlation": "Pearson" if v["correlation"] ==
+                                  "Spearman" else "Spearman"}, f, t)},
+        varies=True,
     ),
     Exercise(
         "04-hidden", "A hidden cause, and what it costs", "effect_of", 2, (5, 12, "medium"),
-        effect, "A regression on both, with a constant; the cause's coefficient.", hidden_cases,
+        effect, "A regression on both, with a constant: the cause's coefficient, times the "
+        "step.", hidden_cases,
         {"The hidden cause was left out: this is what is seen, and not what do() would do.":
-             naive},
+             naive,
+         "This is the effect of raising the cause by 1.":
+             lambda v, c, o, h: effect(v, c, o, h) / v["amount"]},
+        varies=True,
     ),
 ]  # fmt: skip
