@@ -25,6 +25,12 @@ BLANK = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.M | r
 MARKS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.M)
 EXAMPLE_SEED = 7
 ONLY_SOLUTIONS = ("-why", "-rubric")
+CONFIG = """\
+# nbgrader's settings for this course, written by `make course`.
+c = get_config()
+c.ClearSolutions.code_stub = {"python": "..."}
+c.ClearSolutions.text_stub = "*Your answer here.*"
+"""
 
 
 @dataclass
@@ -45,14 +51,15 @@ def product(source: Path, year: int = THIS_YEAR) -> Product:
     for cell in book["cells"]:
         cell["source"] = fill("".join(cell["source"]), words)
     books = {kind: copy.deepcopy(book) for kind in ("nbgrader", "release", "solutions")}
-    books["release"]["cells"] = [
-        _blanked(c) for c in books["release"]["cells"] if not c["id"].endswith(ONLY_SOLUTIONS)
-    ]
+    for kind in ("nbgrader", "release"):
+        kept = [c for c in books[kind]["cells"] if not c["id"].endswith(ONLY_SOLUTIONS)]
+        books[kind]["cells"] = kept if kind == "nbgrader" else [_blanked(c) for c in kept]
     for cell in books["solutions"]["cells"]:
         cell["source"] = MARKS.sub("", cell["source"]).rstrip()
-    for kind in ("release", "solutions"):
-        title = books[kind]["cells"][0]
-        title["source"] = title["source"].replace("/source/", f"/{kind}/")
+    for kind, one in books.items():
+        place = "solutions" if kind == "solutions" else "release"
+        title = one["cells"][0]
+        title["source"] = title["source"].replace("/source/", f"/{place}/")
     release, solutions = (
         Submission([cell_of(c, k) for k, c in enumerate(books[kind]["cells"], 1)])
         for kind in ("release", "solutions")
@@ -108,6 +115,8 @@ def write(
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text_of(book), "utf-8")
             written.append(place)
+    if nbgrader is not None:
+        (nbgrader / "nbgrader_config.py").write_text(CONFIG)
     return written
 
 

@@ -9,7 +9,8 @@ from caufvae_lite.check.grade import Grade
 from caufvae_lite.check.tasks import exercises
 
 
-def _said(grade: Grade) -> str:
+def summary(grade: Grade) -> str:
+    """A grade in a line."""
     if grade.error:
         return f"not graded: {grade.error}"
     by_hand = f"{sum(grade.by_hand.values())} points are read by a person, with the rubric"
@@ -42,7 +43,7 @@ def as_table(grades: Sequence[Grade]) -> str:
 
 
 def _table(grade: Grade) -> str:
-    lines = [f"{grade.path.name}: {_said(grade)}"]
+    lines = [f"{grade.path.name}: {summary(grade)}"]
     for v in grade.verdicts:
         title = exercises(grade.assignment)[v.id].title
         lines.append(f"  {v.points}/{v.possible}  {v.id:<14} {title}: {v.reason}")
@@ -69,7 +70,7 @@ def as_gradescope(grades: Sequence[Grade]) -> str:
         }
         for v in grade.verdicts
     ]  # fmt: skip
-    found = {"score": grade.points, "output": "\n".join([_said(grade), *grade.messages])}
+    found = {"score": grade.points, "output": "\n".join([summary(grade), *grade.messages])}
     found["tests"] = tests
     return json.dumps(found | {"execution_time": round(grade.seconds)}, indent=2)
 
