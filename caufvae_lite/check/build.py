@@ -24,6 +24,7 @@ from caufvae_lite.check.variants import THIS_YEAR, fill, texts, variant
 BLANK = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.M | re.S)
 MARKS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.M)
 EXAMPLE_SEED = 7
+WRITTEN_MINUTES = 8  # for an assignment's question that a person reads
 ONLY_SOLUTIONS = ("-why", "-rubric")
 CONFIG = """\
 # nbgrader's settings for this course, written by `make course`.
@@ -84,6 +85,9 @@ def _budgets(assignment: str, year: int) -> dict[str, str]:
     for exercise in exercises(assignment).values():
         found[f"budget:{exercise.id}"] = exercise.says()
         found[f"example:{exercise.id}"] = _example(exercise, year)
+    every = exercises(assignment).values()
+    found["count"] = f"{len(every)} exercises, {sum(e.points for e in every)} points"
+    found["minutes"] = str(sum(e.budget[1] for e in every) + WRITTEN_MINUTES)
     return found
 
 

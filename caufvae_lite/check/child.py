@@ -82,9 +82,9 @@ def call(found: Any, arguments: Any, wanted: Sequence[int]) -> Any:
     if not wanted:
         return found(*arguments)
     arguments = list(arguments)
-    for k in wanted:
-        arguments[k] = arguments[k].clone().requires_grad_()
-    asked = [arguments[k] for k in wanted]
+    asked = [arguments[k].clone().requires_grad_() for k in wanted]
+    for k, leaf in zip(wanted, asked, strict=True):
+        arguments[k] = leaf.clone()  # which, other than a leaf, may be changed in place
     value = found(*arguments)
     total = sum(v.sum() for v in tensors_in(value) if v.requires_grad)
     if not isinstance(total, torch.Tensor):

@@ -117,6 +117,8 @@ def judge(exercise: Exercise, call: Call, variant: Variant, seed: int) -> Verdic
         if got is None or (isinstance(got, Other) and got.kind == "ellipsis"):
             return verdict("not attempted", ATTEMPT)
         reason, wanted = _wrong(exercise, variant, arguments or (), got)
+        if reason:
+            reason = _mistake(exercise, variant, every, call) or reason
         if not reason and exercise.gradient:
             reason = _wrong_gradient(exercise, variant, arguments or (), gradients)
         if reason:
@@ -132,16 +134,28 @@ def _wrong(exercise: Exercise, variant: Variant, arguments: tuple, got: Any) -> 
     """What is wrong with an answer, or ""; and the right one."""
     wanted = plain(exercise.reference(variant, *arguments))
     reason = difference(got, wanted, exercise.tolerance)
-    if reason:
-        for what, suspect in exercise.suspects.items():
-            if not difference(
-                got, plain(suspect(variant, *arguments)), exercise.tolerance, shapes=True
-            ):
-                return what, wanted
     for test in exercise.properties:  # what is broken says more than which number differs
         with contextlib.suppress(TypeError, ValueError, IndexError):  # of another shape
             reason = test(variant, arguments, got) or reason
     return reason, wanted
+
+
+def _mistake(exercise: Exercise, variant: Variant, every: list, call: Call) -> str:
+    """The known mistake that explains the answers to all cases, or ""."""
+    left = dict(exercise.suspects)
+    for arguments in every:
+        if not left:
+            break
+        kind, *rest = call(exercise.answer, arguments, ())
+        if kind != "value":
+            return ""
+        for what, suspect in list(left.items()):
+            said = None
+            with contextlib.suppress(Exception):  # a mistake that cannot be made here
+                said = plain(suspect(variant, *(arguments or ())))
+            if said is None or difference(rest[0], said, exercise.tolerance, shapes=True):
+                del left[what]
+    return next(iter(left), "")
 
 
 def _wrong_gradient(exercise: Exercise, variant: Variant, arguments: tuple, got: Any) -> str:

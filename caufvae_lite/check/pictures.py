@@ -33,17 +33,16 @@ def picture(exercise_id: str, answer: Any, year: int = THIS_YEAR) -> None:
         return
     exercise, numbers = known(exercise_id), variant(year)
     draw, arguments, says = _spec(exercise_id, numbers)
-    figure, axes = panels_in_a_row(2, 3.1, 2.7, sharex=True, sharey=True)
-    draw(axes[0], numbers, arguments, plain(exercise.reference(numbers, *arguments)))
-    axes[0].set_title("right")
-    axes[1].set_title("yours")
+    figure, (left, right) = panels_in_a_row(2, 3.1, 2.7)
+    draw(left, numbers, arguments, plain(exercise.reference(numbers, *arguments)))
+    left.set_title("right")
     copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
     try:
-        draw(axes[1], numbers, arguments, plain(answer(*copies)))
-        axes[1].set_title("yours")
+        draw(right, numbers, arguments, plain(answer(*copies)))
+        right.set(xlim=left.get_xlim(), ylim=left.get_ylim(), title="yours")
     except Exception:  # unanswered, or of another shape
-        axes[1].clear()
-        axes[1].set_title("yours: nothing to draw yet", color="0.5")
+        right.clear()
+        right.set(xticks=[], yticks=[], title="yours: nothing to draw yet")
     show(figure, f"Left what the right answer gives, right what yours gives: {says}.")
 
 

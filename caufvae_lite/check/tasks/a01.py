@@ -83,7 +83,7 @@ def coupling_cases(v: Variant, rng: np.random.Generator):
 
 EXERCISES = [
     Exercise(
-        "01-stretch", "The density behind a stretch", "log_density_after", 2, (3, 8, "easy"),
+        "01-stretch", "The density behind a stretch", "log_density_after", 2, (3, 10, "easy"),
         stretch, "log p(z) = log p(ε) − log f′(ε), and the tanh has an inner derivative.",
         lambda v, rng: [(draws(rng, n),) for n in (1, 7, 40)],
         {"The stretch is added, but stretching thins: it must be subtracted.":
@@ -116,7 +116,7 @@ EXERCISES = [
         gradient=(0,), varies=True,
     ),
     Exercise(
-        "01-step", "One affine step and its log-determinant", "affine_step", 3, (3, 8, "easy"),
+        "01-step", "One affine step and its log-determinant", "affine_step", 3, (3, 6, "easy"),
         step, "∂zᵢ/∂εᵢ = exp(sᵢ): its logarithm is sᵢ, summed over factors for each row.",
         step_cases,
         {"The log-determinant is a sum over factors, and this is their mean.":
@@ -130,7 +130,7 @@ EXERCISES = [
         (log_det_of_differences(),), gradient=(1,), varies=True,
     ),
     Exercise(
-        "01-undo", "The step backwards", "undo_step", 2, (3, 6, "easy"),
+        "01-undo", "The step backwards", "undo_step", 2, (3, 4, "easy"),
         undo, "Solve z = ε·exp(s) + t for ε; the way back shrinks what the way out stretched.",
         step_cases,
         {"The log-determinant of the way back has the other sign.":
@@ -140,7 +140,7 @@ EXERCISES = [
         (log_det_of_differences(),), varies=True,
     ),
     Exercise(
-        "01-score", "How probable is a point?", "log_prob", 2, (4, 10, "medium"),
+        "01-score", "How probable is a point?", "log_prob", 2, (4, 8, "medium"),
         score, "log p(z) = Σ log N(εᵢ; 0, τ²) + the log-determinant of the way back.",
         step_cases,
         {"The log-determinant of the way back is added, not subtracted.":
@@ -156,7 +156,7 @@ EXERCISES = [
         uses=("01-undo",), varies=True,
     ),
     Exercise(
-        "01-coupling", "A coupling step", "coupling", 3, (4, 12, "medium"),
+        "01-coupling", "A coupling step", "coupling", 3, (4, 10, "medium"),
         coupling, "Read raw numbers and shifts for the columns that move off those that are "
         "kept, and put every column back in its place.",
         coupling_cases,

@@ -147,7 +147,7 @@ def graphs(v: Variant, rng: np.random.Generator):
 
 EXERCISES = [
     Exercise(
-        "02-mask", "The mask of a graph", "mask_of", 2, (3, 8, "easy"),
+        "02-mask", "The mask of a graph", "mask_of", 2, (3, 6, "easy"),
         lambda v, graph: mask_from(v, parents_of(graph)),
         "Row i says which factors i reads: adjacency[j, i] is True where j → i.", graphs,
         {"This is the adjacency, row i of which says whom i causes. A mask says whom i reads.":
@@ -162,7 +162,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "02-walk", "From noise to factors", "walk", 3, (10, 20, "medium"),
+        "02-walk", "From noise to factors", "walk", 3, (10, 18, "medium"),
         walk, "Take the generations in turn, and read the parents' finished values.",
         lambda v, rng: cases(rng, do=False),
         {"A factor was made before its causes: take the generations in turn.": in_node_order,
@@ -175,7 +175,7 @@ EXERCISES = [
         (log_det_of_differences(),), gradient=(0,), varies=True,
     ),
     Exercise(
-        "02-abduct", "From factors to noise", "abduct", 2, (6, 12, "medium"),
+        "02-abduct", "From factors to noise", "abduct", 2, (6, 9, "medium"),
         abduct, "All factors are known, so every factor's parents can be read at once.",
         lambda v, rng: cases(rng, do=False),
         {"The log-determinant of the way back has the other sign.":
@@ -189,7 +189,7 @@ EXERCISES = [
         (log_det_of_differences(),), varies=True,
     ),
     Exercise(
-        "02-do", "The walk of do()", "do_walk", 3, (10, 15, "medium"),
+        "02-do", "The walk of do()", "do_walk", 3, (10, 9, "medium"),
         do_walk, "Overwrite during the walk, before the children are made.",
         lambda v, rng: cases(rng, do=True),
         {"The values were overwritten at the end: the descendants never heard of it.":
@@ -203,7 +203,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "02-imagine", "Abduction, action, prediction", "imagine", 3, (3, 10, "medium"),
+        "02-imagine", "Abduction, action, prediction", "imagine", 3, (3, 5, "medium"),
         imagine, "First the noise behind these factors, then the walk of do() with it.",
         lambda v, rng: cases(rng, do=True),
         {"The factors were taken for noise: abduction is missing.":
@@ -219,7 +219,7 @@ EXERCISES = [
         (beside,), uses=("02-abduct", "02-do"), varies=True,
     ),
     Exercise(
-        "02-day", "A day by hand", "imagined_day", 2, (6, 12, "easy"),
+        "02-day", "A day by hand", "imagined_day", 2, (6, 10, "easy"),
         imagined_day, "Find each ε from the day, set one factor, and compute what follows.",
         suspects={
             "Only the factor that was set has changed: its effects follow it.":

@@ -97,7 +97,7 @@ def loss_cases(v: Variant, rng: np.random.Generator):
 
 EXERCISES = [
     Exercise(
-        "03-draw", "A draw that lets gradients through", "posterior_draw", 2, (2, 6, "easy"),
+        "03-draw", "A draw that lets gradients through", "posterior_draw", 2, (2, 4, "easy"),
         posterior_draw, "mean + σ · draw, with σ made of the spread: no call of a sampler.",
         gaussians(3),
         {"The spread itself was taken for σ; it may be negative.":
@@ -105,7 +105,7 @@ EXERCISES = [
         gradient=(1,), varies=True,
     ),
     Exercise(
-        "03-kl", "The price of a posterior", "kl_to_prior", 3, (3, 12, "medium"),
+        "03-kl", "The price of a posterior", "kl_to_prior", 3, (3, 7, "medium"),
         kl, "½ (μ² + σ² − 1) − log σ for every factor, summed over factors.",
         gaussians(2),
         {"A sum over factors is asked for, one number for each row.":
@@ -114,7 +114,7 @@ EXERCISES = [
         gradient=(1,), varies=True,
     ),
     Exercise(
-        "03-pixels", "Nats per image", "reconstruction", 2, (3, 8, "easy"),
+        "03-pixels", "Nats per image", "reconstruction", 2, (3, 6, "easy"),
         pixels, "binary_cross_entropy_with_logits(…, reduction='none'), summed per image.",
         lambda v, rng: [(torch.from_numpy(rng.random((n, c, 5, 4))),
                          size * draws(rng, n, c, 5, 4))
@@ -147,7 +147,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "03-labels", "Labels, some of them missing", "supervision", 2, (4, 10, "medium"),
+        "03-labels", "Labels, some of them missing", "supervision", 2, (4, 11, "medium"),
         supervise, "Replace a NaN before anything is computed with it: 0 · NaN is NaN, in the "
         "gradient, too.",
         lambda v, rng: [labelled(v, rng, n, d) for n, d in ((5, 4), (3, 6), (2, 1))],
@@ -164,7 +164,7 @@ EXERCISES = [
         gradient=(0,), varies=True,
     ),
     Exercise(
-        "03-loss", "The loss of CauF-VAE", "total_loss", 3, (5, 12, "medium"),
+        "03-loss", "The loss of CauF-VAE", "total_loss", 3, (5, 7, "medium"),
         loss, "Every term is a price but the label likelihood, which is subtracted.",
         loss_cases,
         {"A likelihood is to be large: in a loss it is subtracted.":

@@ -91,7 +91,7 @@ def r2_cases(v: Variant, rng: np.random.Generator):
 
 EXERCISES = [
     Exercise(
-        "05-three", "Three questions, three answers", "three_answers", 3, (5, 20, "hard"),
+        "05-three", "Three questions, three answers", "three_answers", 3, (5, 18, "hard"),
         three_answers, "Seeing x tells about h; doing does not; imagining keeps this person's "
         "own noises.",
         suspects={"Seeing, doing and imagining are three questions with three answers.":
@@ -104,7 +104,7 @@ EXERCISES = [
     ),
     Exercise(
         "05-picture", "What would the picture have been?", "counterfactual", 3,
-        (3, 12, "medium"), pictured,
+        (3, 9, "medium"), pictured,
         "Images to noise, noise to factors under do(), factors to images.", picture_cases,
         {"The factor was overwritten at the end: its effects are the old ones.": forgotten,
          "Nothing was set: this is the reconstruction.":
@@ -115,7 +115,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "05-leakage", "What may not move", "leakage", 2, (5, 12, "medium"),
+        "05-leakage", "What may not move", "leakage", 2, (5, 11, "medium"),
         leakage, "Only factors that do() cannot reach count; changes are in standard "
         "deviations.", leakage_cases,
         {"Only what was set was left out: its descendants may move, too.":
@@ -136,7 +136,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "05-r2", "R² without a second chance", "effect_r2", 2, (3, 8, "easy"),
+        "05-r2", "R² without a second chance", "effect_r2", 2, (3, 5, "easy"),
         r2, "1 − MSE / variance of the truth, for every factor apart.", r2_cases,
         {"A squared correlation forgives a wrong scale and a wrong offset; R² does not.":
              lambda v, t, p: ((t - t.mean(0)) * (p - p.mean(0))).mean(0) ** 2
@@ -145,7 +145,7 @@ EXERCISES = [
              lambda v, t, p: 1 - (t - p).square().mean(0) / t.var(0)},
     ),
     Exercise(
-        "05-interval", "How often is the truth inside?", "coverage", 2, (4, 12, "medium"),
+        "05-interval", "How often is the truth inside?", "coverage", 2, (4, 9, "medium"),
         covered, "Leave out (1 − level)/2 of the draws on either side.",
         lambda v, rng: [(draws(rng, 60, n, d), 1.1 * draws(rng, n, d))
                         for n, d in ((20, 3), (50, 2))],

@@ -106,7 +106,7 @@ def shift_cases(v: Variant, rng: np.random.Generator):
 
 EXERCISES = [
     Exercise(
-        "06-worst", "The group that pays", "worst_group", 2, (4, 8, "easy"),
+        "06-worst", "The group that pays", "worst_group", 2, (4, 6, "easy"),
         worst_group, "The accuracy within every group that is large enough, then the smallest.",
         group_cases,
         {"This is the average over all rows, which hides the small group.":
@@ -121,7 +121,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "06-weights", "Weights that make groups equal", "group_weights", 2, (4, 10, "medium"),
+        "06-weights", "Weights that make groups equal", "group_weights", 2, (4, 8, "medium"),
         group_weights, "A group's total is n · sizeᵖ / Σ sizeᵖ; its rows share it equally.",
         lambda v, rng: [(case[2],) for case in group_cases(v, rng)],
         {"The weights should add up to the number of rows.":
@@ -135,7 +135,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "06-labels", "Spending 55 labels well", "rows_to_label", 3, (6, 20, "hard"),
+        "06-labels", "Spending 55 labels well", "rows_to_label", 3, (6, 11, "hard"),
         chosen, "The next row is the one whose nearest chosen row is farthest away.",
         lambda v, rng: [(draws(rng, n, d), k) for n, d, k in ((60, 2, 6), (120, 4, 55))],
         {"This takes the first rows, whatever they look like.":
@@ -147,7 +147,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "06-mix", "A probe does not mind a mix", "moved_weights", 2, (2, 12, "medium"),
+        "06-mix", "A probe does not mind a mix", "moved_weights", 2, (2, 8, "medium"),
         moved_weights, "z'·w' = z·w for all z: put in z', and collect what stands before z.",
         lambda v, rng: [(draws(rng, d, d) + 2 * torch.eye(d), draws(rng, d))
                         for d in (2, 4, 5)],

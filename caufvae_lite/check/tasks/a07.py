@@ -87,17 +87,22 @@ def score_cases(v: Variant, rng: np.random.Generator):
 
 EXERCISES = [
     Exercise(
-        "07-order", "All that an order allows", "allowed", 2, (5, 10, "easy"),
+        "07-order", "All that an order allows", "allowed", 2, (5, 6, "easy"),
         allowed, "[i, j] is True where i is a cause of j, by their places in the order.",
         lambda v, rng: [(rng.permutation(d).tolist()[::-1],) for d in (3, 5, 6)],
         {"This is the order of the columns; the order that was given may differ.":
              lambda v, o: allowed(v, list(range(len(o)))),
          "The arrows point backwards: which end of the order are the causes?":
-             lambda v, o: allowed(v, o).T},
+             lambda v, o: allowed(v, o).T,
+         "The order lists columns; here it was read as the place of each column.":
+             lambda v, o: allowed(v, np.argsort(o).tolist()),
+         "Each factor causes all that come after it, not only the next.":
+             lambda v, o: allowed(v, o) & (abs(
+                 np.argsort(o)[:, None] - np.argsort(o)[None, :]) == 1)},
         varies=True,
     ),
     Exercise(
-        "07-gates", "Gates that really shut", "shut", 2, (2, 8, "easy"),
+        "07-gates", "Gates that really shut", "shut", 2, (2, 4, "easy"),
         shut, "Subtract what the price takes, and stop at 0.",
         lambda v, rng: [(draws(rng, n).abs(), s) for n, s in ((9, 1.0), (20, 2.5), (30, 0.4))],
         {"A gate below 0 would open again with the sign turned.":
@@ -107,25 +112,31 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "07-choose", "The judge has not seen the rows", "choose_set", 3, (6, 20, "hard"),
+        "07-choose", "The judge has not seen the rows", "choose_set", 3, (6, 15, "hard"),
         choose, "Rows are paired: the standard error is that of the differences, row by row.",
         score_cases,
         {"The best mean always wants one parent more; take the smallest set that is as good.":
              lambda v, s: int(s.mean(1).argmax()),
-         "The rows are the same for all sets: take the error of their differences.": unpaired},
+         "The rows are the same for all sets: take the error of their differences.": unpaired,
+         "The error of a mean is the spread divided by √n.":
+             lambda v, s: choose({**v, "errors": v["errors"] * s.shape[1] ** 0.5}, s)},
         varies=True,
     ),
     Exercise(
-        "07-shd", "How wrong is a graph?", "shd", 2, (5, 12, "medium"),
+        "07-shd", "How wrong is a graph?", "shd", 2, (5, 7, "medium"),
         shd, "Compare pairs of factors, and mind what an arrow turned round costs.",
         graph_pairs,
         {"What does an arrow that was turned round cost this year?":
              lambda v, a, b: shd({**v, "turned": "once" if v["turned"] == "twice" else "twice"},
-                                 a, b)},
+                                 a, b),
+         "Directions count: an arrow that was turned round is a mistake, too.":
+             lambda v, a, b: int(((a | a.T) != (b | b.T)).triu(1).sum()),
+         "Both triangles of the table count, since arrows may point either way.":
+             lambda v, a, b: int((a != b).triu(1).sum())},
         varies=True,
     ),
     Exercise(
-        "07-ancestors", "Who reaches whom?", "reaches", 2, (5, 12, "medium"),
+        "07-ancestors", "Who reaches whom?", "reaches", 2, (5, 9, "medium"),
         ancestors, "Go on adding one more step until nothing is new.",
         lambda v, rng: [(torch.tensor(random_graph(rng, d, 0.1).adjacency),)
                         for d in (3, 5, 7)],
