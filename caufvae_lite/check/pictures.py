@@ -136,7 +136,8 @@ def chosen(ax: Axes, v: Variant, arguments: tuple, got: Any) -> None:
     points = arguments[0].numpy()
     ax.plot(*points.T, ".", ms=4, color="0.75")
     for k, row in enumerate(got):
-        ax.text(*points[int(row)], str(k + 1), ha="center", va="center", weight="bold",
+        x, y = points[int(row)]
+        ax.text(x, y, str(k + 1), ha="center", va="center", weight="bold",
                 color=COLOURS["posterior"], fontsize=9)  # fmt: skip
 
 
