@@ -1,7 +1,8 @@
-"""The command line: ``python -m caufvae_lite.check grade | progress | release``.
+"""The command line: ``python -m caufvae_lite.check grade | nbgrader | progress | release``.
 
 ``grade`` judges submissions (exit status 0: enough points, 1: too few, 2: not all could be
-graded). ``progress`` tells those who learn alone how far they are. ``release`` generates what
+graded). ``nbgrader`` does so for a course folder of nbgrader and fills its gradebook.
+``progress`` tells those who learn alone how far they are. ``release`` generates what
 students get, and the solutions, from the sources.
 """
 
@@ -11,11 +12,15 @@ import argparse
 import secrets
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from caufvae_lite.check.build import write
 from caufvae_lite.check.exercise import CHECK_SEED
 from caufvae_lite.check.limits import Limits
 from caufvae_lite.check.variants import THIS_YEAR
+
+if TYPE_CHECKING:
+    from caufvae_lite.check.grade import Grader
 
 COURSE = Path(__file__).resolve().parents[2] / "notebooks" / "assignments"
 
@@ -31,34 +36,46 @@ def main(arguments: list[str] | None = None) -> int:
         "--format", choices=("table", "json", "gradescope", "classroom"), default="table"
     )
     grade.add_argument("--out", type=Path, help="a file for the result, instead of the screen")
-    grade.add_argument("--seed-file", type=Path, help="holds the seed of the cases, a number")
     grade.add_argument("--need", type=float, default=1.0, help="share of points for status 0")
-    grade.add_argument("--cell-seconds", type=float, default=Limits.cell_seconds)
-    grade.add_argument("--memory-mb", type=int, default=Limits.memory_mb)
+    nbgrader = commands.add_parser("nbgrader", help="judge what nbgrader has collected")
+    nbgrader.add_argument("course", type=Path, help="with submitted/ and gradebook.db")
+    nbgrader.add_argument("--assignment", default="*", help="its folder's name, if not all")
+    nbgrader.add_argument("--db", default="", help="the gradebook's URL, if it lies elsewhere")
+    for command in (grade, nbgrader):
+        command.add_argument("--seed-file", type=Path, help="holds the seed of the cases")
+        command.add_argument("--cell-seconds", type=float, default=Limits.cell_seconds)
+        command.add_argument("--memory-mb", type=int, default=Limits.memory_mb)
     progress = commands.add_parser("progress", help="how far your own notebooks are")
     progress.add_argument("folder", nargs="?", type=Path, default=COURSE / "release")
     release = commands.add_parser("release", help="generate release and solutions")
     release.add_argument("--out", type=Path, default=COURSE)
     release.add_argument("--nbgrader", type=Path, help="a folder for nbgrader's course, too")
-    for command in (grade, progress, release):
+    for command in (grade, nbgrader, progress, release):
         command.add_argument("--year", type=int, default=THIS_YEAR)
         command.add_argument("--source", type=Path, default=COURSE / "source")
     chosen = parser.parse_args(arguments)
-    return {"grade": _grade, "progress": _progress, "release": _release}[chosen.command](chosen)
+    does = {"grade": _grade, "nbgrader": _nbgrader, "progress": _progress, "release": _release}
+    return does[chosen.command](chosen)
 
 
 def _files(places: list[Path]) -> list[Path]:
     return [f for p in places for f in (sorted(p.rglob("*.ipynb")) if p.is_dir() else [p])]
 
 
-def _grade(chosen: argparse.Namespace) -> int:
-    from caufvae_lite.check import grade, report
+def _grader(chosen: argparse.Namespace) -> Grader:
+    from caufvae_lite.check.grade import Grader
 
     seed = secrets.randbits(31)
     if chosen.seed_file:  # a file, because everybody may read a command line
         seed = int(chosen.seed_file.read_text())
     limits = Limits(cell_seconds=chosen.cell_seconds, memory_mb=chosen.memory_mb)
-    with grade.Grader(chosen.source, seed, chosen.year, limits) as grader:
+    return Grader(chosen.source, seed, chosen.year, limits)
+
+
+def _grade(chosen: argparse.Namespace) -> int:
+    from caufvae_lite.check import grade, report
+
+    with _grader(chosen) as grader:
         grades = grade.grade_all(grader, _files(chosen.submissions))
     text = report.FORMATS[chosen.format](grades)
     if chosen.out:
@@ -66,8 +83,20 @@ def _grade(chosen: argparse.Namespace) -> int:
         chosen.out.write_text(text + "\n", "utf-8")
     else:
         print(text)
-    print(f"{len(grades)} submissions, year {chosen.year}, seed {seed}", file=sys.stderr)
+    said = f"{len(grades)} submissions, year {chosen.year}, seed {grader.seed}"
+    print(said, file=sys.stderr)
     return report.exit_code(grades, chosen.need)
+
+
+def _nbgrader(chosen: argparse.Namespace) -> int:
+    from caufvae_lite.check import gradebook, report
+
+    with gradebook.open_gradebook(chosen.course, chosen.db) as book, _grader(chosen) as grader:
+        grades = gradebook.grade_course(grader, chosen.course, book, chosen.assignment)
+    for grade in grades:
+        student = grade.path.parts[-3]
+        print(f"{student:<20} {grade.path.name}: {report.summary(grade)}")
+    return report.exit_code(grades, 0.0)
 
 
 def _progress(chosen: argparse.Namespace) -> int:

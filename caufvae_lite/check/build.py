@@ -24,7 +24,14 @@ from caufvae_lite.check.variants import THIS_YEAR, fill, texts, variant
 BLANK = re.compile(r"^( *)### BEGIN SOLUTION\n.*?^ *### END SOLUTION$", re.M | re.S)
 MARKS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.M)
 EXAMPLE_SEED = 7
+WRITTEN_MINUTES = 8  # for an assignment's question that a person reads
 ONLY_SOLUTIONS = ("-why", "-rubric")
+CONFIG = """\
+# nbgrader's settings for this course, written by `make course`.
+c = get_config()
+c.ClearSolutions.code_stub = {"python": "..."}
+c.ClearSolutions.text_stub = "*Your answer here.*"
+"""
 
 
 @dataclass
@@ -45,14 +52,15 @@ def product(source: Path, year: int = THIS_YEAR) -> Product:
     for cell in book["cells"]:
         cell["source"] = fill("".join(cell["source"]), words)
     books = {kind: copy.deepcopy(book) for kind in ("nbgrader", "release", "solutions")}
-    books["release"]["cells"] = [
-        _blanked(c) for c in books["release"]["cells"] if not c["id"].endswith(ONLY_SOLUTIONS)
-    ]
+    for kind in ("nbgrader", "release"):
+        kept = [c for c in books[kind]["cells"] if not c["id"].endswith(ONLY_SOLUTIONS)]
+        books[kind]["cells"] = kept if kind == "nbgrader" else [_blanked(c) for c in kept]
     for cell in books["solutions"]["cells"]:
         cell["source"] = MARKS.sub("", cell["source"]).rstrip()
-    for kind in ("release", "solutions"):
-        title = books[kind]["cells"][0]
-        title["source"] = title["source"].replace("/source/", f"/{kind}/")
+    for kind, one in books.items():
+        place = "solutions" if kind == "solutions" else "release"
+        title = one["cells"][0]
+        title["source"] = title["source"].replace("/source/", f"/{place}/")
     release, solutions = (
         Submission([cell_of(c, k) for k, c in enumerate(books[kind]["cells"], 1)])
         for kind in ("release", "solutions")
@@ -60,7 +68,7 @@ def product(source: Path, year: int = THIS_YEAR) -> Product:
     by_hand = {
         c["id"]: c["metadata"]["nbgrader"]["points"]
         for c in book["cells"]
-        if c["cell_type"] == "markdown" and c["metadata"].get("nbgrader", {}).get("grade")
+        if c["cell_type"] == "markdown" and c["metadata"].get("nbgrader", {}).get("points")
     }
     return Product(release, solutions, books, by_hand)
 
@@ -77,6 +85,9 @@ def _budgets(assignment: str, year: int) -> dict[str, str]:
     for exercise in exercises(assignment).values():
         found[f"budget:{exercise.id}"] = exercise.says()
         found[f"example:{exercise.id}"] = _example(exercise, year)
+    every = exercises(assignment).values()
+    found["count"] = f"{len(every)} exercises, {sum(e.points for e in every)} points"
+    found["minutes"] = str(sum(e.budget[1] for e in every) + WRITTEN_MINUTES)
     return found
 
 
@@ -87,7 +98,8 @@ def _example(exercise: Exercise, year: int) -> str:
     numbers = variant(year)
     rng = np.random.default_rng([EXAMPLE_SEED, *exercise.id.encode()])
     arguments = next(iter(exercise.cases(numbers, rng)))
-    given = "<br>".join(f"`{short(a)}`" for a in arguments)
+    pairs = zip(exercise.arguments(), arguments, strict=True)
+    given = "<br>".join(f"`{name} = {short(a)}`" for name, a in pairs)
     right = f"`{short(plain(exercise.reference(numbers, *arguments)))}`"
     return f"| you are given | right is |\n| --- | --- |\n| {given} | {right} |"
 
@@ -107,6 +119,8 @@ def write(
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text_of(book), "utf-8")
             written.append(place)
+    if nbgrader is not None:
+        (nbgrader / "nbgrader_config.py").write_text(CONFIG)
     return written
 
 

@@ -13,12 +13,14 @@ import re
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from caufvae_lite.check.values import pack, receive
 
+NOTEBOOK = re.compile(r"ipykernel_|<ipython-input|<stdin>")
 MAGIC = re.compile(r"^(\s*)[%!].*$", re.MULTILINE)
 
 
@@ -57,7 +59,9 @@ def only(process: int) -> None:
         os._exit(1)
 
 
-def answer(namespace: dict[str, Any], name: str, arguments: Any, wanted: int | None) -> bytes:
+def answer(
+    namespace: dict[str, Any], name: str, arguments: Any, wanted: Sequence[int] = ()
+) -> bytes:
     """``["value", …]`` or ``["raised", text]`` or ``["undefined"]``, packed."""
     if name not in namespace:
         return pack(["undefined"])
@@ -67,27 +71,26 @@ def answer(namespace: dict[str, Any], name: str, arguments: Any, wanted: int | N
         return pack(["raised", said(error)])
 
 
-def call(found: Any, arguments: Any, wanted: int | None) -> Any:
+def call(found: Any, arguments: Any, wanted: Sequence[int]) -> Any:
     """What the student's name gives: its value, or what it returns for ``arguments``.
 
-    With ``wanted`` also the gradient of the sum of all that it returned, by that argument:
+    With ``wanted`` also the gradients of the sum of all that it returned, by these arguments:
     None where no gradient arrives.
     """
     if arguments is None:
         return found
-    if wanted is None:
+    if not wanted:
         return found(*arguments)
     arguments = list(arguments)
-    asked = arguments[wanted].clone().requires_grad_()
-    arguments[wanted] = asked
+    asked = [arguments[k].clone().requires_grad_() for k in wanted]
+    for k, leaf in zip(wanted, asked, strict=True):
+        arguments[k] = leaf.clone()  # which, other than a leaf, may be changed in place
     value = found(*arguments)
     total = sum(v.sum() for v in tensors_in(value) if v.requires_grad)
     if not isinstance(total, torch.Tensor):
-        return {"value": value, "gradient": None}
-    return {
-        "value": value,
-        "gradient": torch.autograd.grad(total, asked, allow_unused=True)[0],
-    }
+        return {"value": value, "gradients": [None] * len(asked)}
+    gradients = torch.autograd.grad(total, asked, allow_unused=True)
+    return {"value": value, "gradients": list(gradients)}
 
 
 def tensors_in(value: Any) -> list[torch.Tensor]:
@@ -105,6 +108,8 @@ def said(error: BaseException) -> str:
         for frame in traceback.extract_tb(error.__traceback__):
             if frame.filename.startswith("<cell "):
                 where = f"{frame.filename[1:-1]}, line {frame.lineno}: "
+            elif NOTEBOOK.search(frame.filename):
+                where = f"line {frame.lineno} of your cell, `{frame.line}`: "
         return f"{where}{type(error).__name__}: {error}"[:500]
     except Exception:  # an error whose text is itself an error
         return type(error).__name__

@@ -8,8 +8,11 @@ thing. It is the same for the visible checks and for the grade, which use differ
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import inspect
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -20,8 +23,8 @@ from caufvae_lite.check.variants import Variant
 
 Arguments = tuple[Any, ...] | None
 Reference = Callable[..., Any]
-Call = Callable[[str, Arguments, int | None], tuple]
-Property = Callable[[tuple, Any], str]
+Call = Callable[[str, Arguments, Sequence[int]], tuple]
+Property = Callable[[Variant, tuple, Any], str]
 CHECK_SEED = 1
 ATTEMPT = "not attempted yet"
 
@@ -37,8 +40,9 @@ class Exercise:
         cases: ``cases(variant, rng)`` gives the arguments to try; None for a value.
         suspects: wrong answers that are often given, as functions like ``reference``, each with
             what it reveals. An answer that equals one is told so.
-        properties: further tests, ``property(arguments, answer)`` says what is wrong, or "".
-        gradient: also compare the gradient by this argument.
+        properties: further tests; ``property(variant, arguments, answer)`` says what is wrong,
+            or "".
+        gradient: also compare the gradients by these arguments.
         uses: exercises whose answers this one may call.
         varies: a right answer for one year is wrong in another.
     """
@@ -53,7 +57,7 @@ class Exercise:
     cases: Callable[[Variant, np.random.Generator], Iterable[tuple]] | None = None
     suspects: dict[str, Reference] = field(default_factory=dict)
     properties: tuple[Property, ...] = ()
-    gradient: int | None = None
+    gradient: tuple[int, ...] = ()
     uses: tuple[str, ...] = ()
     varies: bool = False
     tolerance: float = 1e-4
@@ -61,6 +65,11 @@ class Exercise:
     @property
     def assignment(self) -> str:
         return self.id[:2]
+
+    def arguments(self) -> list[str]:
+        """The names of what it is given, for people to read."""
+        found = inspect.signature(self.reference).parameters.values()
+        return [p.name for p in found if p.default is p.empty][1:]
 
     def says(self) -> str:
         """The line above its blank."""
@@ -85,7 +94,7 @@ class Verdict:
 
 
 def judge(exercise: Exercise, call: Call, variant: Variant, seed: int) -> Verdict:
-    """Try an answer on fresh cases. ``call(name, arguments, gradient)`` asks for it."""
+    """Try an answer on fresh cases. ``call(name, arguments, gradients)`` asks for it."""
 
     def verdict(status: str, reason: str, **more: str) -> Verdict:
         earned = exercise.points if status == "right" else 0
@@ -102,16 +111,21 @@ def judge(exercise: Exercise, call: Call, variant: Variant, seed: int) -> Verdic
         if kind == "raised":
             return verdict("failed", f"it raised {rest[0]}", tried=tried)
         got = rest[0] if rest else None
-        gradient = None
-        if exercise.gradient is not None and isinstance(got, dict):
-            got, gradient = got["value"], got["gradient"]
+        gradients = ()
+        if exercise.gradient and isinstance(got, dict):
+            got, gradients = got["value"], got["gradients"]
         if got is None or (isinstance(got, Other) and got.kind == "ellipsis"):
             return verdict("not attempted", ATTEMPT)
         reason, wanted = _wrong(exercise, variant, arguments or (), got)
-        if not reason and exercise.gradient is not None:
-            reason = _wrong_gradient(exercise, variant, arguments or (), gradient)
+        if reason:
+            reason = _mistake(exercise, variant, every, call) or reason
+        if not reason and exercise.gradient:
+            reason = _wrong_gradient(exercise, variant, arguments or (), gradients)
         if reason:
             shown = {"got": short(got), "expected": short(wanted)}
+            if exercise.cases is None:  # whoever fails once need not be told the answer
+                reason = re.sub(r" is \S+ and should be \S+$", " is not right", reason)
+                shown["expected"] = ""
             return verdict("wrong", reason, tried=tried, **shown)
     return verdict("right", "right on every case")
 
@@ -120,30 +134,48 @@ def _wrong(exercise: Exercise, variant: Variant, arguments: tuple, got: Any) -> 
     """What is wrong with an answer, or ""; and the right one."""
     wanted = plain(exercise.reference(variant, *arguments))
     reason = difference(got, wanted, exercise.tolerance)
-    if reason:
-        for what, suspect in exercise.suspects.items():
-            if not difference(
-                got, plain(suspect(variant, *arguments)), exercise.tolerance, shapes=True
-            ):
-                return what, wanted
     for test in exercise.properties:  # what is broken says more than which number differs
         with contextlib.suppress(TypeError, ValueError, IndexError):  # of another shape
-            reason = test(arguments, got) or reason
+            reason = test(variant, arguments, got) or reason
     return reason, wanted
 
 
+def _mistake(exercise: Exercise, variant: Variant, every: list, call: Call) -> str:
+    """The known mistake that explains the answers to all cases, or ""."""
+    left = dict(exercise.suspects)
+    for arguments in every:
+        if not left:
+            break
+        kind, *rest = call(exercise.answer, arguments, ())
+        if kind != "value":
+            return ""
+        for what, suspect in list(left.items()):
+            said = None
+            with contextlib.suppress(Exception):  # a mistake that cannot be made here
+                said = plain(suspect(variant, *(arguments or ())))
+            if said is None or difference(rest[0], said, exercise.tolerance, shapes=True):
+                del left[what]
+    return next(iter(left), "")
+
+
 def _wrong_gradient(exercise: Exercise, variant: Variant, arguments: tuple, got: Any) -> str:
-    if got is None:
-        return "no gradient arrives: was something detached, or computed without autograd?"
-    k = exercise.gradient
-    assert k is not None
     changed = list(arguments)
-    changed[k] = arguments[k].clone().requires_grad_()
+    for k in exercise.gradient:
+        changed[k] = arguments[k].clone().requires_grad_()
     value = exercise.reference(variant, *changed)
     parts = value if isinstance(value, tuple | list) else (value,)
     sum(p.sum() for p in parts).backward()
-    found = difference(got, plain(changed[k].grad), 1e-3)
-    return found and f"the values are right and the gradient is not: {found}"
+    names = exercise.arguments()
+    for k, one in zip_longest(exercise.gradient, got):
+        if k is None or one is None:
+            return (
+                "the values are right, and no gradient arrives at "
+                f"{names[k or 0]}: was something detached, or computed without autograd?"
+            )
+        found = difference(one, plain(changed[k].grad), 1e-3)
+        if found:
+            return f"the values are right and the gradient by {names[k]} is not: {found}"
+    return ""
 
 
 def plain(value: Any) -> Any:
@@ -158,4 +190,5 @@ def plain(value: Any) -> Any:
 def _said(exercise: Exercise, arguments: tuple | None) -> str:
     if arguments is None:
         return exercise.answer
-    return f"{exercise.answer}({', '.join(short(a) for a in arguments)})"
+    pairs = zip(exercise.arguments(), arguments, strict=True)
+    return f"{exercise.answer}({', '.join(f'{n} = {short(a)}' for n, a in pairs)})"

@@ -23,10 +23,14 @@ from caufvae_lite.check.sandbox import Died, Student, Zygote
 from caufvae_lite.check.tasks import TITLES, exercises
 from caufvae_lite.check.variants import THIS_YEAR, variant
 
+PROJECT = "final_project"  # which no machine judges
+
 
 @dataclass
 class Grade:
     """What a submission earned, exercise by exercise; ``error`` if it could not be graded.
+
+    ``by_hand`` has the points of what a person reads; of the final project that is everything.
 
     ``seconds`` is the wall time of it all, ``own_seconds`` that of the student's code.
     """
@@ -86,9 +90,12 @@ class Grader:
         try:
             submission = read(path)
             found.assignment = assignment or submission.assignment
-            if found.assignment not in TITLES:
+            if found.assignment == "final":
+                found.by_hand = product(self.source / f"{PROJECT}.ipynb", self.year).by_hand
+            elif found.assignment in TITLES:
+                self._judge(submission, found)
+            else:
                 raise NotANotebook("none of its cells is of an assignment")
-            self._judge(submission, found)
         except NotANotebook as error:
             found.error = str(error)
         except OSError as error:

@@ -15,7 +15,13 @@ from typing import Any
 
 LARGEST = 20_000_000  # bytes
 MARK = re.compile(r"\A\s*# Exercise (\d\d-[\w-]+)")
-OURS = ("-check", "-show", "install")  # cells that the grade neither runs nor believes
+PROJECT = re.compile(r"\A\s*# Final project")
+OURS = (
+    "-check",
+    "-show",
+    "-drawn",
+    "install",
+)  # cells that the grade neither runs nor believes
 
 
 class NotANotebook(Exception):
@@ -42,7 +48,9 @@ class Submission:
 
     @property
     def assignment(self) -> str:
-        """``"02"``, by its cells' names; "" if none tells."""
+        """``"02"`` or ``"final"``, by its cells' names; "" if none tells."""
+        if any(PROJECT.match(c.source) or c.name.startswith("final-") for c in self.cells):
+            return "final"
         found = Counter(c.name[:2] for c in self.cells if re.match(r"\d\d-", c.name))
         return found.most_common(1)[0][0] if found else ""
 

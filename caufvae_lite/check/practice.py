@@ -7,13 +7,27 @@ other cases, in another process (`grade`).
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from caufvae_lite.check.exercise import CHECK_SEED, Exercise, Verdict, judge
 from caufvae_lite.check.values import unpack
 from caufvae_lite.check.variants import THIS_YEAR, variant
 
 RESULTS: dict[str, Verdict] = {}
+FAILED: Counter[str] = Counter()  # so many times in a row
+HINT_AFTER = 3  # failures; before that the hints are folded in the text
+
+
+class Points(int):
+    """A number that a notebook does not print as the result of its cell."""
+
+    def _ipython_display_(self) -> None:
+        pass
 
 
 def check(exercise_id: str, answer: Any, year: int = THIS_YEAR) -> int:
@@ -28,12 +42,18 @@ def check(exercise_id: str, answer: Any, year: int = THIS_YEAR) -> int:
         ValueError: there is no such exercise.
     """
     if os.environ.get("CAUFVAE_GRADING"):
-        return 0  # the grader judges elsewhere
+        return Points(0)  # the grader judges elsewhere
     exercise = known(exercise_id)
-    verdict = judge(exercise, local(answer), variant(year), CHECK_SEED)
+    changed: list[int] = []
+    verdict = judge(exercise, local(answer, changed), variant(year), CHECK_SEED)
     RESULTS[exercise_id] = verdict
-    print(told(exercise, verdict))
-    return verdict.points
+    right = verdict.status in ("right", "not attempted")
+    FAILED[exercise_id] = 0 if right else FAILED[exercise_id] + 1
+    print(told(exercise, verdict, hint=FAILED[exercise_id] >= HINT_AFTER))
+    for k in sorted(set(changed)):
+        name = exercise.arguments()[k]
+        print(f"  note      it changes {name} itself: whoever uses {name} later sees that")
+    return Points(verdict.points)
 
 
 def passed(*exercise_ids: str) -> bool:
@@ -57,20 +77,31 @@ def known(exercise_id: str) -> Exercise:
     return found[exercise_id]
 
 
-def local(answer: Any) -> Any:
-    """Calls an answer in this process; what it returns looks as it does to the grader."""
+def local(answer: Any, changed: list[int] | None = None) -> Any:
+    """Calls an answer in this process; what it returns looks as it does to the grader.
+
+    The answer works on copies of tensors. ``changed`` collects which of them it has altered.
+    """
     from caufvae_lite.check import child
 
-    def call(name: str, arguments: Any, wanted: int | None) -> tuple:
-        message = child.answer({name: answer}, name, arguments, wanted)
+    def call(name: str, arguments: Any, wanted: Sequence[int] = ()) -> tuple:
+        given = arguments and [a.clone() if isinstance(a, Tensor) else a for a in arguments]
+        message = child.answer({name: answer}, name, given, wanted)
+        for k, (one, other) in enumerate(zip(given or (), arguments or (), strict=True)):
+            if changed is not None and isinstance(other, Tensor) and not _equal(one, other):
+                changed.append(k)
         head = int.from_bytes(message[:8], "little")
         return unpack(message[16 : 16 + head], message[16 + head :], tensors=False)
 
     return call
 
 
-def told(exercise: Exercise, verdict: Verdict) -> str:
-    """The feedback: what was tried, what came out, what was expected, and one hint."""
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one.nan_to_num(1e9), other.nan_to_num(1e9))
+
+
+def told(exercise: Exercise, verdict: Verdict, hint: bool = True) -> str:
+    """The feedback: what was tried, what came out, what was expected, and perhaps a hint."""
     if verdict.status == "right":
         return f"ok: {exercise.title} · {verdict.points} of {verdict.possible} points"
     if verdict.status == "not attempted":
@@ -80,7 +111,7 @@ def told(exercise: Exercise, verdict: Verdict) -> str:
         ("tried", verdict.tried),
         ("came out", verdict.got),
         ("expected", verdict.expected),
-        ("hint", verdict.hint),
+        ("hint", verdict.hint if hint else "two are folded in the text above"),
     ):
         if text:
             lines.append(f"  {what:<9} {text}")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from caufvae_lite.check.values import Laws, Net, Other
+from caufvae_lite.check.variants import Variant
 from caufvae_lite.graph import CausalGraph
 
 
@@ -20,16 +21,17 @@ def short(value: Any) -> str:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):
-        if value.size <= 6 and value.ndim <= 1:
-            return np.array2string(value, precision=4, separator=", ")
-        edge = np.array2string(value.ravel()[:3], precision=4, separator=", ")[1:-1]
-        return f"{value.dtype}{list(value.shape)} ({edge}, …)"
+        shown = [f"{x:.4g}" if value.dtype.kind == "f" else str(x) for x in value.ravel()[:12]]
+        if value.size > 12:
+            shown[3:] = ["…"]
+        return f"{value.dtype}{list(value.shape)} ({', '.join(shown)})"
     if isinstance(value, tuple | list):
         return f"({', '.join(short(v) for v in value)})"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{k}: {short(v)}' for k, v in value.items())}}}"
     if isinstance(value, CausalGraph):
-        return "graph " + (", ".join(f"{a}→{b}" for a, b in value.edges) or "without arrows")
+        arrows = ", ".join(f"{a}→{b}" for a, b in value.edges) or "no arrows"
+        return f"graph of {', '.join(value.nodes)} with {arrows}"
     if isinstance(value, Laws | Net):
         return type(value).__name__.lower()
     return f"{value:.6g}" if isinstance(value, float) else str(value)[:80]
@@ -87,12 +89,11 @@ def _guess(one: np.ndarray, other: np.ndarray, tolerance: float) -> str:
         return "the sign is wrong"
     with np.errstate(all="ignore"):
         ratio = one / other
-    if np.allclose(ratio, ratio[0], rtol=tolerance) and abs(other).min() > 0 and one.size > 1:
+    steady = np.allclose(ratio, ratio[0], rtol=tolerance) and abs(other).min() > 0
+    if steady and one.size > 1 and ratio[0] != 0:
         return f"every number is {ratio[0]:.4g} times the right one"
-    worst = int(np.argmax(np.abs(one - other)))
-    return (
-        f"number {worst + 1} of {one.size} is {one[worst]:.5g} and should be {other[worst]:.5g}"
-    )
+    k = int(np.argmin(np.isclose(one, other, rtol=tolerance, atol=tolerance)))  # the first
+    return f"number {k + 1} of {one.size} is {one[k]:.5g} and should be {other[k]:.5g}"
 
 
 STEP = 1e-4
@@ -111,13 +112,13 @@ def jacobian(values: np.ndarray) -> np.ndarray:
     return ((values[1 : d + 1] - values[d + 1 :]) / (2 * STEP)).T
 
 
-def log_det_of_differences(which: int = 0) -> Callable[[tuple, Any], str]:
+def log_det_of_differences(which: int = 0) -> Callable[[Variant, tuple, Any], str]:
     """The second result is log|det| of the first one's Jacobian, measured by differences.
 
     Only where argument ``which`` was made by `nudged`, so has 1 + 2d rows.
     """
 
-    def test(arguments: tuple, got: Any) -> str:
+    def test(v: Variant, arguments: tuple, got: Any) -> str:
         n, d = arguments[which].shape
         if n != 1 + 2 * d:
             return ""
@@ -130,7 +131,7 @@ def log_det_of_differences(which: int = 0) -> Callable[[tuple, Any], str]:
     return test
 
 
-def untouched(arguments: tuple, got: Any) -> str:
+def untouched(v: Variant, arguments: tuple, got: Any) -> str:
     """What ``do``, the last argument, cannot reach stays bit by bit as it was."""
     before, graph, do = np.asarray(arguments[0]), arguments[1], arguments[-1]
     reach = graph.affected(do)

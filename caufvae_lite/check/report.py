@@ -9,6 +9,16 @@ from caufvae_lite.check.grade import Grade
 from caufvae_lite.check.tasks import exercises
 
 
+def summary(grade: Grade) -> str:
+    """A grade in a line."""
+    if grade.error:
+        return f"not graded: {grade.error}"
+    by_hand = f"{sum(grade.by_hand.values())} points are read by a person, with the rubric"
+    if not grade.verdicts:
+        return by_hand
+    return f"{grade.points} of {grade.possible} points; {by_hand}"
+
+
 def as_dict(grade: Grade) -> dict:
     return {
         "submission": grade.path.name,
@@ -33,9 +43,7 @@ def as_table(grades: Sequence[Grade]) -> str:
 
 
 def _table(grade: Grade) -> str:
-    if grade.error:
-        return f"{grade.path.name}: not graded: {grade.error}"
-    lines = [f"{grade.path.name}: {grade.points} of {grade.possible} points"]
+    lines = [f"{grade.path.name}: {summary(grade)}"]
     for v in grade.verdicts:
         title = exercises(grade.assignment)[v.id].title
         lines.append(f"  {v.points}/{v.possible}  {v.id:<14} {title}: {v.reason}")
@@ -62,8 +70,8 @@ def as_gradescope(grades: Sequence[Grade]) -> str:
         }
         for v in grade.verdicts
     ]  # fmt: skip
-    said = [f"not graded: {grade.error}"] if grade.error else grade.messages
-    found = {"score": grade.points, "output": "\n".join(said), "tests": tests}
+    found = {"score": grade.points, "output": "\n".join([summary(grade), *grade.messages])}
+    found["tests"] = tests
     return json.dumps(found | {"execution_time": round(grade.seconds)}, indent=2)
 
 
@@ -78,7 +86,7 @@ def as_classroom(grades: Sequence[Grade]) -> str:
         }
         for v in grade.verdicts
     ]  # fmt: skip
-    full = grade.possible and grade.points == grade.possible
+    full = grade.points == grade.possible
     status = "error" if grade.error else "pass" if full else "fail"
     found = {"version": 1, "status": status, "max_score": grade.possible, "tests": tests}
     return json.dumps(found, indent=2)

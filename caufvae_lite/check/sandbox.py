@@ -111,7 +111,7 @@ class Student:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def call(self, name: str, arguments: Any, wanted: int | None = None) -> tuple:
+    def call(self, name: str, arguments: Any, wanted: Sequence[int] = ()) -> tuple:
         """``("value", …)``, ``("raised", text)`` or ``("undefined",)``.
 
         Raises:

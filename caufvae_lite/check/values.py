@@ -47,6 +47,11 @@ class Laws:
     def __call__(self, i: int, parents: Tensor) -> tuple[Tensor, Tensor]:
         graph = self.graph
         rows = [graph.index(p) for p in graph.parents(graph.nodes[i])]
+        if parents.shape[1:] != (len(rows),):
+            raise ValueError(
+                f"laws({i}, …): column {i} has {len(rows)} causes, and was given a tensor of "
+                f"shape {list(parents.shape)} instead of (n, {len(rows)})"
+            )
         linear, bent = (
             torch.as_tensor(table[rows, i], dtype=parents.dtype)
             for table in (self.linear, self.bent)

@@ -1,13 +1,18 @@
-"""What differs from one year's course to the next: stories, graphs and numbers.
+"""What differs from one year's course to the next: stories, graphs, numbers, conventions.
 
-Everything follows from the year by a seeded draw. A source notebook names a value in double
-braces, ``{{low}}``; `fill` puts it there.
+Everything follows from the year. A source notebook names a value in double braces, ``{{low}}``;
+`fill` puts it there. Numbers go round by the golden ratio, so that they never stay for two
+years, and conventions (`conventions.toml`) take turns.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
+from functools import cache
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -15,6 +20,7 @@ from caufvae_lite.graph import CausalGraph
 
 Variant = dict[str, Any]
 THIS_YEAR = 2026
+GOLDEN = (5**0.5 - 1) / 2
 STORIES = (
     ("garden", ("growth", "rain", "soil", "sprinkler")),
     ("bakery", ("crust", "heat", "dough", "yeast")),
@@ -22,47 +28,77 @@ STORIES = (
     ("greenhouse", ("fruit", "sun", "warmth", "blinds")),
     ("harbour", ("catch", "wind", "waves", "boats")),
 )
+RANGES = {  # the lowest, the highest, and how many places are written
+    "gain": (0.35, 0.85, 2), "noise_std": (1.3, 2.4, 1), "temperature": (1.3, 2.6, 1),
+    "tolerance": (0.05, 0.3, 2), "amount": (1.5, 4, 1), "power": (0.2, 0.8, 1),
+    "threshold": (0.2, 1.1, 1), "set_to": (-1.5, 1.5, 2), "supervision": (5, 60, 0),
+    "label_weight": (1.5, 8, 1), "level": (0.5, 0.95, 2), "errors": (0.6, 2.4, 1),
+    "price": (0.1, 0.4, 2), "first_row": (3, 40, 0), "few": (3, 8, 0),
+    "low": (-8, -5, 0), "high": (1, 4, 0),
+}  # fmt: skip
+WHOLE = ("first_row", "few")
+SEVERAL = {
+    "stretch": ((0.5, 1.5), (0.4, 2.2), (0.6, 2.6)),
+    "law": ((0.5, 2), (0.3, 1.2), (-0.8, 0.8)),
+    "ladder": ((0.4, 1.9), (0.4, 1.9), (0.4, 1.9), (1, 2)),
+    "person": ((-2, 2), (-2, 2)),
+}
+
+
+@cache
+def conventions() -> dict[str, list[dict]]:
+    """Every agreement's options, in the order in which they take turns."""
+    text = Path(__file__).with_name("conventions.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def turn(name: str, year: int) -> dict:
+    """The year's option of an agreement: its words by name; ``is`` says which it is."""
+    options = conventions()[name]
+    return options[(year - THIS_YEAR) % len(options)]
+
+
+def number(name: str, year: int, low: float, high: float, places: int = 1) -> float:
+    """The year's number of that name, far from the last year's."""
+    share = (crc32(name.encode()) / 2**32 + GOLDEN * (year - THIS_YEAR)) % 1
+    return round(low + (high - low) * share, places)
 
 
 def variant(year: int = THIS_YEAR) -> Variant:
     """The values of a year, by name."""
     rng = np.random.default_rng([year, 15])
-
-    def pick(low: float, high: float, places: int = 1) -> float:
-        return round(float(rng.uniform(low, high)), places)
-
     story, names = STORIES[year % len(STORIES)]
     last, root, middle, side = names
     edges = [(root, side), (root, middle), (side, middle), (middle, last)]
     if rng.random() < 0.5:
         edges[1] = (side, last)
-    graph = CausalGraph(names, edges)
-    slopes = {edge: pick(0.5, 1.9) * float(rng.choice([-1, 1])) for edge in edges}
-    day = {name: pick(-2, 2) for name in names}
+    signs = rng.choice([-1.0, 1.0], len(edges))
     found: Variant = {
         "year": year,
         "story": story,
-        "graph": graph,
-        "slopes": slopes,
-        "day": day,
+        "graph": CausalGraph(names, edges),
+        "slopes": {
+            edge: number(f"slope{k}", year, 0.5, 1.9) * float(signs[k])
+            for k, edge in enumerate(edges)
+        },
+        "day": {name: number(f"day{k}", year, -2, 2) for k, name in enumerate(names)},
     }
     found |= {"last": last, "root": root, "middle": middle, "side": side}
-    found |= {"low": -float(rng.integers(2, 7)), "high": float(rng.integers(1, 4))}
-    found |= {"stretch": (pick(0.5, 1.5), pick(0.4, 2.2), pick(0.6, 2.6))}
-    found |= {"set_to": pick(-1.5, 1.5, 2), "supervision": float(rng.integers(5, 60))}
-    found |= {"label_weight": pick(1.5, 8), "level": float(rng.choice([0.5, 0.8, 0.9]))}
-    found |= {"first_row": int(rng.integers(3, 40)), "errors": pick(0.6, 2.4)}
-    found |= {"law": (pick(0.5, 2), pick(0.3, 1.2), pick(-0.8, 0.8))}
-    found |= {"ladder": (*tuple(pick(0.4, 1.9) for _ in range(3)), pick(1, 2), pick(-2, -1))}
-    found |= {"person": tuple(pick(-2, 2) for _ in range(2)), "price": pick(0.1, 0.4, 2)}
-    return found
+    for name, (low, high, places) in RANGES.items():
+        found[name] = number(name, year, low, high, places)
+        found[name] = int(found[name]) if name in WHOLE else found[name]
+    for name, ranges in SEVERAL.items():
+        found[name] = tuple(
+            number(f"{name}{k}", year, *limits) for k, limits in enumerate(ranges)
+        )
+    return found | {name: turn(name, year)["is"] for name in conventions()}
 
 
 def texts(found: Variant) -> dict[str, str]:
-    """The variant as words for `fill`: numbers, the graph's edges and equations, tables."""
+    """The variant as words for `fill`: numbers, equations, tables, the conventions' words."""
     graph, slopes, day = found["graph"], found["slopes"], found["day"]
     words = {k: _word(v) for k, v in found.items() if not isinstance(v, dict | tuple)}
-    for name in ("stretch", "law", "ladder", "person"):
+    for name in SEVERAL:
         words |= {f"{name}{k}": _word(v) for k, v in enumerate(found[name])}
     words["nodes"] = str(list(graph.nodes))
     words["edges"] = str(list(graph.edges))
@@ -75,6 +111,10 @@ def texts(found: Variant) -> dict[str, str]:
     words["slopes"] = str(slopes)
     words["day_dict"] = str(day)
     words["day"] = ", ".join(f"{k} {v}" for k, v in day.items())
+    for name in conventions():
+        for key, word in turn(name, found["year"]).items():
+            rows = enumerate(word) if isinstance(word, list) else [("", word)]
+            words |= {f"{name}_{key}{k}": row.strip("\n") for k, row in rows}
     return words
 
 
@@ -83,5 +123,14 @@ def _word(value: Any) -> str:
 
 
 def fill(text: str, words: dict[str, str]) -> str:
-    """``{{name}}`` replaced by the year's value. Raises KeyError for a name that is none."""
-    return re.sub(r"\{\{([\w:-]+)\}\}", lambda m: words[m[1]], text)
+    """``{{name}}`` replaced by the year's value. Raises KeyError for a name that is none.
+
+    A value of several lines is indented like the line that names it.
+    """
+
+    def put(match: re.Match) -> str:
+        before = text[: match.start()].rpartition("\n")[2]
+        indent = before if not before.strip() else ""
+        return words[match[1]].replace("\n", "\n" + indent)
+
+    return re.sub(r"\{\{([\w:-]+)\}\}", put, text)

@@ -52,9 +52,9 @@ def test_an_untouched_release_runs_to_its_end(number, capsys):
     assert said.count("not attempted yet") == len(exercises(number))
 
 
-def names_with(name, source):
+def names_with(name, source, year=THIS_YEAR):
     """What the solutions' cells define, with one exercise's cell replaced."""
-    book = solved(name[:2], {name: source})
+    book = solved(name[:2], {name: source}, year)
     kept = ("setup", *exercises(name[:2]))
     book["cells"] = [c for c in book["cells"] if c["id"].startswith("setup") or c["id"] in kept]
     return run_here(book, may_fail=name)
@@ -66,6 +66,9 @@ def test_wrong_answers_get_nothing(name):
     exercise = exercises(name[:2])[name]
     wrong = [(source, why) for one, source, why in wrong_answers() if one == name]
     assert len(wrong) >= 3
+    if exercise.varies:
+        old = source_of(solved(name[:2], year=LAST_YEAR), name)
+        wrong.append((old, "copied from somebody who took the course before"))
     for source, why in wrong:
         answer = names_with(name, source)[exercise.answer]
         for seed in (1, *SEEDS):
@@ -108,6 +111,23 @@ def test_last_years_solutions_fail_where_the_year_matters(number, tmp_path):
     assert found == varying(number, yes=False)
 
 
+def test_the_year_matters_in_most_exercises():
+    assert sum(len(varying(number)) for number in TITLES) >= 35
+
+
+YEARS = range(THIS_YEAR, THIS_YEAR + (8 if NIGHTLY else 2))
+
+
+@pytest.mark.parametrize("name", [i for n in TITLES for i in sorted(varying(n))])
+def test_a_cell_of_last_year_fails_in_this_years_notebook(name):
+    """Also where everything around it is this year's; and the years after this one."""
+    exercise = exercises(name[:2])[name]
+    for year in YEARS:
+        old = source_of(solved(name[:2], year=year - 1), name)
+        answer = names_with(name, old, year).get(exercise.answer)
+        assert judge(exercise, local(answer), variant(year), 3).points == 0, year
+
+
 @pytest.mark.parametrize("year", [2027, 2031] if NIGHTLY else [2027])
 def test_another_years_solutions_are_right_in_their_year(year, tmp_path):
     with Grader(SOURCE, 5, year) as grader:
@@ -117,12 +137,37 @@ def test_another_years_solutions_are_right_in_their_year(year, tmp_path):
 
 
 def test_feedback_tells_what_was_tried_and_what_came_out(capsys):
-    assert check("02-mask", lambda graph: graph.adjacency) == 0
-    said = capsys.readouterr().out
-    for word in ("tried", "came out", "expected", "hint", "A mask says whom"):
-        assert word in said
+    for attempt in (1, 2, 3):
+        assert check("02-mask", lambda graph: graph.adjacency) == 0
+        said = capsys.readouterr().out
+        for word in ("tried", "graph = ", "came out", "expected", "A mask says whom"):
+            assert word in said
+        assert ("Row i says" in said) == (attempt == 3)  # the hint comes after three failures
     with pytest.raises(ValueError, match="no exercise"):
         check("02-nothing", None)
+
+
+def test_an_answer_in_place_is_right_and_the_student_is_told(capsys):
+    def in_place(gates, step):
+        return gates.sub_(step * variant()["price"]).clamp_(min=0)
+
+    assert check("07-gates", in_place) == 2
+    assert "it changes gates itself" in capsys.readouterr().out
+
+
+def test_numbers_that_are_asked_for_are_not_given_away(capsys):
+    assert check("05-three", [0.0, 0.0, 0.0]) == 0
+    said = capsys.readouterr().out
+    right = exercises("05")["05-three"].reference(variant())
+    assert "is not right" in said and not any(f"{r:.2f}" in said for r in right)
+
+
+def test_a_mistake_is_named_only_if_it_explains_every_case(capsys):
+    """A chosen set is one of few numbers, so that some mistake always fits one case."""
+    assert check("07-choose", lambda scores: len(scores) - 1) == 0
+    assert "best mean always wants" not in capsys.readouterr().out
+    assert check("07-choose", lambda scores: int(scores.mean(1).argmax())) == 0
+    assert "best mean always wants" in capsys.readouterr().out
 
 
 def test_a_broken_property_is_named():

@@ -51,9 +51,6 @@ def wrong_answers():
         if len(parts) == 3:  # an empty replacement
             parts.insert(2, "")
         name, old, new, reveals = (p.replace("\0", "|").strip("| ") for p in parts)
-        if old == "last year":
-            found.append((name, source_of(solved(name[:2], year=LAST_YEAR), name), reveals))
-            continue
         right = source = source_of(solved(name[:2]), name)
         for one, other in zip(old.split(";;"), new.split(";;"), strict=True):
             one, other = (fill(x.strip(), words).replace("\\n", "\n") for x in (one, other))

@@ -32,22 +32,37 @@ def bounded(v: Variant, raw: Tensor) -> Tensor:
     return low + (high - low) / (1 + (high / -low) * torch.exp(-raw))
 
 
-def step(v: Variant, noise: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.addcmul(t, noise, s.exp()), torch.einsum("ni->n", s)
+def step(v: Variant, noise: Tensor, raw: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.addcmul(t, noise, (v["gain"] * raw).exp()), v["gain"] * raw.sum(1)
 
 
-def undo(v: Variant, z: Tensor, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-    return (z - t) / s.exp(), -torch.einsum("ni->n", s)
+def undo(v: Variant, z: Tensor, raw: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    return (z - t) / (v["gain"] * raw).exp(), -v["gain"] * raw.sum(1)
 
 
-def score(v: Variant, z: Tensor, s: Tensor, t: Tensor) -> Tensor:
-    return torch.distributions.Normal(t, s.exp()).log_prob(z).sum(-1)
+def score(v: Variant, z: Tensor, raw: Tensor, t: Tensor) -> Tensor:
+    scale = v["noise_std"] * (v["gain"] * raw).exp()
+    return torch.distributions.Normal(t, scale).log_prob(z).sum(-1)
+
+
+def kept_columns(v: Variant, d: int) -> list[int]:
+    """Which of d columns a coupling step leaves as they are."""
+    columns = list(range(d))
+    return {
+        "first": columns[: d // 2],
+        "last": columns[d - d // 2 :],
+        "first of each pair": columns[::2],
+        "second of each pair": columns[1::2],
+    }[v["kept"]]
 
 
 def coupling(v: Variant, noise: Tensor, network: Net) -> tuple[Tensor, Tensor]:
-    kept, moved = noise.tensor_split([noise.shape[1] // 2], dim=1)
-    s, t = network(kept)
-    return torch.hstack([kept, t + moved * s.exp()]), torch.einsum("ni->n", s)
+    kept = kept_columns(v, noise.shape[1])
+    moved = [i for i in range(noise.shape[1]) if i not in kept]
+    raw, t = network(noise[:, kept])
+    step_, log_det = step(v, noise[:, moved], raw, t)
+    back = np.argsort(kept + moved)  # every column to its place
+    return torch.hstack([noise[:, kept], step_])[:, back], log_det
 
 
 def step_cases(v: Variant, rng: np.random.Generator):
@@ -60,19 +75,28 @@ def step_cases(v: Variant, rng: np.random.Generator):
 
 def coupling_cases(v: Variant, rng: np.random.Generator):
     for n, d in ((5, 4), (6, 5), (3, 2)):
-        yield draws(rng, n, d), Net.draw(rng, d // 2, d - d // 2, split=True)
-    yield torch.from_numpy(nudged(rng, 5)), Net.draw(rng, 2, 3, split=True)
+        k = len(kept_columns(v, d))
+        yield draws(rng, n, d), Net.draw(rng, k, d - k, split=True)
+    k = len(kept_columns(v, 5))
+    yield torch.from_numpy(nudged(rng, 5)), Net.draw(rng, k, 5 - k, split=True)
 
 
 EXERCISES = [
     Exercise(
-        "01-stretch", "The density behind a stretch", "log_density_after", 2, (3, 8, "easy"),
+        "01-stretch", "The density behind a stretch", "log_density_after", 2, (3, 10, "easy"),
         stretch, "log p(z) = log p(ε) − log f′(ε), and the tanh has an inner derivative.",
         lambda v, rng: [(draws(rng, n),) for n in (1, 7, 40)],
         {"The stretch is added, but stretching thins: it must be subtracted.":
              lambda v, e: 2 * standard(e) - stretch(v, e),
          "The normal density's constant ½ log 2π is missing.":
-             lambda v, e: stretch(v, e) + HALF_LOG},
+             lambda v, e: stretch(v, e) + HALF_LOG,
+         "This is the density of the noise: the stretch is missing.": lambda v, e: standard(e),
+         "The tanh's inner derivative is missing from the slope.":
+             lambda v, e: standard(e) - torch.log(
+                 v["stretch"][0] + v["stretch"][1] / torch.cosh(v["stretch"][2] * e) ** 2),
+         "The bell is that of the noise: ask it at ε, not at z = f(ε).":
+             lambda v, e: stretch(v, e) - standard(e) + standard(
+                 v["stretch"][0] * e + v["stretch"][1] * torch.tanh(v["stretch"][2] * e))},
         varies=True,
     ),
     Exercise(
@@ -82,45 +106,63 @@ EXERCISES = [
         {"At 0 this gives the middle of the interval, and it should give 0.":
              lambda v, r: v["low"] + (v["high"] - v["low"]) * torch.sigmoid(r),
          "A clamp has no gradient outside the interval; a smooth map is asked for.":
-             lambda v, r: r.clamp(v["low"], v["high"])},
-        gradient=0, varies=True,
+             lambda v, r: r.clamp(v["low"], v["high"]),
+         "The share of the interval that lies below 0 is σ(b), not b itself.":
+             lambda v, r: v["low"] + (v["high"] - v["low"]) * torch.sigmoid(
+                 r - v["low"] / (v["high"] - v["low"])),
+         "b has the wrong sign: which share of the interval lies below 0?":
+             lambda v, r: v["low"] + (v["high"] - v["low"]) * torch.sigmoid(
+                 r + np.log(v["high"] / -v["low"]))},
+        gradient=(0,), varies=True,
     ),
     Exercise(
-        "01-step", "One affine step and its log-determinant", "affine_step", 3, (2, 8, "easy"),
+        "01-step", "One affine step and its log-determinant", "affine_step", 3, (3, 6, "easy"),
         step, "∂zᵢ/∂εᵢ = exp(sᵢ): its logarithm is sᵢ, summed over factors for each row.",
         step_cases,
         {"The log-determinant is a sum over factors, and this is their mean.":
-             lambda v, e, s, t: (step(v, e, s, t)[0], s.mean(1)),
+             lambda v, e, r, t: (step(v, e, r, t)[0], v["gain"] * r.mean(1)),
          "This sums over rows; every row has its own log-determinant.":
-             lambda v, e, s, t: (step(v, e, s, t)[0], s.sum(0))},
-        (log_det_of_differences(),), gradient=1,
+             lambda v, e, r, t: (step(v, e, r, t)[0], v["gain"] * r.sum(0)),
+         "This is the determinant; its logarithm is asked for.":
+             lambda v, e, r, t: (step(v, e, r, t)[0], step(v, e, r, t)[1].exp()),
+         "The raw number was taken for the log-scale: s = gain · r.":
+             lambda v, e, r, t: (e * r.exp() + t, r.sum(1))},
+        (log_det_of_differences(),), gradient=(1,), varies=True,
     ),
     Exercise(
-        "01-undo", "The step backwards", "undo_step", 2, (2, 6, "easy"),
+        "01-undo", "The step backwards", "undo_step", 2, (3, 4, "easy"),
         undo, "Solve z = ε·exp(s) + t for ε; the way back shrinks what the way out stretched.",
         step_cases,
         {"The log-determinant of the way back has the other sign.":
-             lambda v, z, s, t: (undo(v, z, s, t)[0], s.sum(1)),
+             lambda v, z, r, t: (undo(v, z, r, t)[0], v["gain"] * r.sum(1)),
          "The shift has to go before the scale is undone.":
-             lambda v, z, s, t: (z * (-s).exp() - t, -s.sum(1))},
-        (log_det_of_differences(),),
+             lambda v, z, r, t: (z * (-v["gain"] * r).exp() - t, -v["gain"] * r.sum(1))},
+        (log_det_of_differences(),), varies=True,
     ),
     Exercise(
-        "01-score", "How probable is a point?", "log_prob", 2, (3, 10, "medium"),
-        score, "log p(z) = Σ log N(εᵢ; 0, 1) + the log-determinant of the way back.",
+        "01-score", "How probable is a point?", "log_prob", 2, (4, 8, "medium"),
+        score, "log p(z) = Σ log N(εᵢ; 0, τ²) + the log-determinant of the way back.",
         step_cases,
         {"The log-determinant of the way back is added, not subtracted.":
-             lambda v, z, s, t: score(v, z, s, t) + 2 * s.sum(1),
-         "Every factor brings its constant ½ log 2π.":
-             lambda v, z, s, t: score(v, z, s, t) + HALF_LOG * z.shape[1]},
-        uses=("01-undo",),
+             lambda v, z, r, t: score(v, z, r, t) + 2 * v["gain"] * r.sum(1),
+         "Every factor brings its constant ½ log 2π; here there is none.":
+             lambda v, z, r, t: score(v, z, r, t) + HALF_LOG * z.shape[1],
+         "Every factor brings its constant ½ log 2π; here there is one for all.":
+             lambda v, z, r, t: score(v, z, r, t) + HALF_LOG * (z.shape[1] - 1),
+         "This year's noise is not standard: its spread is missing.":
+             lambda v, z, r, t: score({**v, "noise_std": 1.0}, z, r, t),
+         "A wide density is a low one: the logarithm of the noise's spread is missing.":
+             lambda v, z, r, t: score(v, z, r, t) + math.log(v["noise_std"]) * z.shape[1]},
+        uses=("01-undo",), varies=True,
     ),
     Exercise(
-        "01-coupling", "A coupling step", "coupling", 3, (4, 12, "medium"),
-        coupling, "Keep the first d // 2 columns, and read s and t for the others off them.",
+        "01-coupling", "A coupling step", "coupling", 3, (4, 10, "medium"),
+        coupling, "Read raw numbers and shifts for the columns that move off those that are "
+        "kept, and put every column back in its place.",
         coupling_cases,
-        {"The kept half passes as it is: it reads nothing and is not moved.":
-             lambda v, e, net: (coupling(v, e, net)[0].flip(1), coupling(v, e, net)[1])},
-        (log_det_of_differences(),), uses=("01-step",),
+        {"Every column goes back to its place: two halves were exchanged.":
+             lambda v, e, net: (
+                 coupling(v, e, net)[0].roll(e.shape[1] // 2, 1), coupling(v, e, net)[1])},
+        (log_det_of_differences(),), uses=("01-step",), varies=True,
     ),
 ]  # fmt: skip
