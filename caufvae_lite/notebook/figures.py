@@ -75,13 +75,23 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: Sequence[Any]) ->
         _try_corners(draw, controls)
     middle = {name: values[len(values) // 2] for name, values in controls.items()}
     panels = [
-        (f"{name} = {value:g}", _drawn(draw, {**middle, name: value}))
+        (_settings({name: value}, middle), _drawn(draw, {**middle, name: value}))
         for name, values in controls.items()
         for value in (values[0], middle[name], values[-1])
     ]
     show(small_multiples(panels), alt)
     if os.environ.get("CAUFVAE_SLIDERS") != "0":
         _show_sliders(draw, controls, middle)
+
+
+def _settings(moved: dict[str, Any], middle: dict[str, Any]) -> str:
+    """What a still shows: the control that moves, then in brackets those that are held."""
+    held = {name: value for name, value in middle.items() if name not in moved}
+    words = [
+        ", ".join(f"{name} = {value:g}".replace("= -", "= −") for name, value in some.items())
+        for some in (moved, held)
+    ]
+    return f"{words[0]} ({words[1]})" if held else words[0]
 
 
 def _try_corners(draw: Callable[..., Figure], controls: dict[str, Sequence[Any]]) -> None:
@@ -102,7 +112,9 @@ def small_multiples(panels: Sequence[tuple[str, Figure]]) -> Figure:
     figure = Figure(figsize=(cell * across, tall * lines), layout="constrained")
     axes = figure.subplots(lines, across, squeeze=False)
     for ax, (title, part) in zip(axes.flat, panels, strict=True):
+        part.set_dpi(DPI * cell / width)  # one pixel of it is one pixel of the whole
         canvas = FigureCanvasAgg(part)
+        part.draw_without_rendering()  # arrows end at boxes whose place is known only then
         canvas.draw()
         ax.axis("off")
         ax.imshow(np.asarray(canvas.buffer_rgba()))
