@@ -75,6 +75,11 @@ def test_explore_draws_small_multiples_and_sliders_redraw(displayed, monkeypatch
     assert bytes(image.value) != before
 
 
+def test_a_still_names_what_moves_and_in_brackets_what_is_held():
+    assert figures._settings({"a": -1.0}, {"a": 0, "b": 2}) == "a = −1 (b = 2)"
+    assert figures._settings({"a": 1}, {"a": 0}) == "a = 1"
+
+
 def test_explore_without_sliders_is_still_a_picture(displayed, monkeypatch):
     monkeypatch.setenv("CAUFVAE_SLIDERS", "0")
     explore(draw, "Lines with low, middle and high slopes.", a=[1, 2], b=[3, 4])
