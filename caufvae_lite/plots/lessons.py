@@ -153,7 +153,8 @@ def matrix_panel(ax: Axes, values: ArrayLike, title: str, rows: Names, columns: 
         text = f"{matrix[i, j]:.0f}" if whole else f"{matrix[i, j]:.2f}"
         text = text.replace("0.", ".") if size[i, j] < 0.995 else text  # .05, but 10.05
         ax.text(j, i, text, ha="center", va="center", fontsize=7)
-    slant = {"rotation": 30, "ha": "right"} if max(map(len, columns), default=0) > 3 else {}
+    short = max(map(len, columns), default=0) <= 3
+    slant: dict[str, Any] = {} if short else {"rotation": 30, "ha": "right"}
     ax.set_xticks(range(len(columns)), columns, **slant)
     ax.set_yticks(range(len(rows)), rows)
     ax.spines[:].set_visible(True)
