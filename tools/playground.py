@@ -27,7 +27,6 @@ from caufvae_lite.notebook.page import SCRIPTS, SWEPT
 from caufvae_lite.studies import core
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCE = ROOT / "docs" / "playground"
 LARGEST = 2_000_000  # bytes, of one model's file
 STEPS = 6  # of the strip
 

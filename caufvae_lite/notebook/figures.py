@@ -86,7 +86,7 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: Sequence[Any]) ->
         _try_corners(draw, controls)
     middle = {name: values[len(values) // 2] for name, values in controls.items()}
     panels = [
-        (f"{name} = {value:g}", _drawn(draw, {**middle, name: value}))
+        (_settings({name: value}, middle), _drawn(draw, {**middle, name: value}))
         for name, values in controls.items()
         for value in (values[0], middle[name], values[-1])
     ]
@@ -102,6 +102,16 @@ def explore(draw: Callable[..., Figure], alt: str, **controls: Sequence[Any]) ->
     data["text/html"] = f"{folded}<script>({SCRIPT.read_text('utf-8')})({given})</script>"
     display(data, metadata=metadata, raw=True)
     display(box)
+
+
+def _settings(moved: dict[str, Any], middle: dict[str, Any]) -> str:
+    """What a still shows: the control that moves, then in brackets those that are held."""
+    held = {name: value for name, value in middle.items() if name not in moved}
+    words = [
+        ", ".join(f"{name} = {value:g}".replace("= -", "= −") for name, value in some.items())
+        for some in (moved, held)
+    ]
+    return f"{words[0]} ({words[1]})" if held else words[0]
 
 
 def _try_corners(draw: Callable[..., Figure], controls: dict[str, Sequence[Any]]) -> None:
@@ -125,6 +135,7 @@ def small_multiples(panels: Sequence[tuple[str, Figure]]) -> Figure:
         left, top = k % across * cell, (lines - k // across) * tall
         part.set_dpi(dpi * cell / width)  # as many pixels as it gets: none is blurred
         canvas = FigureCanvasAgg(part)
+        part.draw_without_rendering()  # arrows end at boxes whose place is known only then
         canvas.draw()
         corner = round(left * dpi), round((top - tall) * dpi)
         figure.figimage(np.asarray(canvas.buffer_rgba()), *corner)

@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
+from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter1d
 
@@ -162,10 +163,11 @@ def records(
 def _mark(ax: Axes, marks: Marks | None) -> None:
     for letter, (x, y) in (marks or {}).items():
         ax.plot(x, y, "D", ms=7, mfc=COLOURS["intervention"], mec="white", zorder=4)
-        ax.annotate(
+        drawn = ax.annotate(
             letter, (x, y), (7, 5), textcoords="offset points", weight="bold",
             color=COLOURS["intervention"], fontsize=12,
         )  # fmt: skip
+        drawn.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
 def coloured_cloud(points: ArrayLike, groups: ArrayLike, limits: tuple[float, float]) -> Figure:

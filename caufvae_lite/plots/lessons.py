@@ -150,9 +150,12 @@ def matrix_panel(ax: Axes, values: ArrayLike, title: str, rows: Names, columns: 
     ax.imshow(size, cmap="Blues", vmin=0, vmax=1.8 * (size.max() or 1.0))
     whole = bool(np.all(matrix == np.round(matrix)))
     for i, j in np.argwhere(size > 0):
-        text = f"{matrix[i, j]:.0f}" if whole else f"{matrix[i, j]:.2f}".replace("0.", ".")
+        text = f"{matrix[i, j]:.0f}" if whole else f"{matrix[i, j]:.2f}"
+        text = text.replace("0.", ".") if size[i, j] < 0.995 else text  # .05, but 10.05
         ax.text(j, i, text, ha="center", va="center", fontsize=7)
-    ax.set_xticks(range(len(columns)), columns, rotation=30, ha="right")
+    short = max(map(len, columns), default=0) <= 3
+    slant: dict[str, Any] = {} if short else {"rotation": 30, "ha": "right"}
+    ax.set_xticks(range(len(columns)), columns, **slant)
     ax.set_yticks(range(len(rows)), rows)
     ax.spines[:].set_visible(True)
     ax.set_title(title)

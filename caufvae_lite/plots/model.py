@@ -209,10 +209,14 @@ def residuals(
     return figure
 
 
-def mosaics(groups: Series, columns: int = 4) -> Figure:
-    """Many small pictures of each kind, kinds side by side: ``{title: (k, c, h, w)}``."""
-    figure, axes = panels_in_a_row(len(groups), WIDTH / len(groups), 3.4)
-    for ax, (title, images) in zip(axes, groups.items(), strict=True):
+def mosaics(groups: Series, columns: int = 6) -> Figure:
+    """Many small pictures of each kind, two kinds a line: ``{title: (k, c, h, w)}``."""
+    lines = -(-len(groups) // 2)
+    figure = Figure(figsize=(WIDTH, 2.4 * lines), layout="constrained")
+    axes = figure.subplots(lines, 2, squeeze=False).ravel()
+    for ax in axes[len(groups) :]:
+        ax.axis("off")
+    for ax, (title, images) in zip(axes, groups.items(), strict=False):
         tiles = np.asarray(images, float)
         tiles = np.pad(tiles, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=0.8)
         tiles = tiles[: len(tiles) // columns * columns]

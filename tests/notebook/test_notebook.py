@@ -108,6 +108,11 @@ def test_the_stills_are_folded_above_sliders_and_the_script_finds_its_box(
     assert f'("{box._dom_classes[-1]}", "Lines of a \\"low\\" and a high <\\/slope>.")' in html
 
 
+def test_a_still_names_what_moves_and_in_brackets_what_is_held():
+    assert figures._settings({"a": -1.0}, {"a": 0, "b": 2}) == "a = −1 (b = 2)"
+    assert figures._settings({"a": 1}, {"a": 0}) == "a = 1"
+
+
 def test_explore_without_sliders_is_still_a_picture(displayed, monkeypatch):
     monkeypatch.setenv("CAUFVAE_SLIDERS", "0")
     explore(draw, "Lines with low, middle and high slopes.", a=[1, 2], b=[3, 4])

@@ -6,6 +6,7 @@ import torch
 from matplotlib.figure import Figure
 
 from caufvae_lite import CausalGraph, plots
+from caufvae_lite.notebook.figures import small_multiples
 
 GRID = np.linspace(-4, 4, 4001)
 BELL = np.exp(-0.5 * GRID**2) / np.sqrt(2 * np.pi)
@@ -113,3 +114,13 @@ def test_an_arrow_bows_around_the_boxes_between():
         for a in plots.causal_graph(CHAIN).axes[0].texts
         if not a.get_text()
     )
+
+
+def test_arrows_of_a_walk_end_at_the_boxes_in_stills_too():
+    """An arrow drawn before its boxes are placed ends under them, and has lost its head."""
+    graph = CausalGraph(["a", "b"], [("a", "b")])
+    figure = plots.graph_walk(graph, {"a": 1.0, "b": 2.0}, ["a"])
+    small_multiples([("one", figure)] * 3)
+    box = figure.axes[0].texts[1].get_bbox_patch().get_window_extent()
+    shaft = figure.axes[0].texts[2].arrow_patch.get_window_extent()
+    assert shaft.x1 <= box.x0 + 2

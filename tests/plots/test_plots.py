@@ -60,6 +60,11 @@ def test_a_mean_below_the_floor_is_written_out():
     assert [t.get_text() for t in figure.axes[0].texts] == ["-5.2"]
 
 
+def test_only_a_leading_zero_is_left_out_of_a_matrix_entry():
+    figure = plots.matrices({"J": np.array([[10.05, -0.25]])})
+    assert [text.get_text() for text in figure.axes[0].texts] == ["10.05", "-.25"]
+
+
 def test_matrix_entries_are_written_in_and_zeros_left_empty():
     figure = plots.matrices({"J": np.array([[0.0, 0.25], [2.0, 0.0]])})
     assert sorted(t.get_text() for t in figure.axes[0].texts) == [".25", "2.00"]
