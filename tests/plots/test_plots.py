@@ -66,11 +66,11 @@ def test_matrix_entries_are_written_in_and_zeros_left_empty():
 
 
 def test_a_median_does_not_depend_on_how_low_a_point_lies():
-    lines = [
-        plots.against({"p": {"a": {1: [0.5, 0.7, low], 2: [0.9]}}}, "x", {"p": 0}, centre=np.median)
-        .axes[0].lines[0].get_ydata()
-        for low in (-1, -1e6)
-    ]  # fmt: skip
+    lines = []
+    for low in (-1, -1e6):
+        scores = {"p": {"a": {1: [0.5, 0.7, low], 2: [0.9]}}}
+        figure = plots.against(scores, "x", {"p": 0}, centre=np.median)
+        lines.append(figure.axes[0].lines[0].get_ydata())
     np.testing.assert_array_equal(lines, [[0.5, 0.9]] * 2)
 
 
