@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from caufvae_lite.graph import CausalGraph
@@ -16,12 +18,15 @@ STROKES = (("noise", ":"), ("prior", "--"), ("posterior", "-"), ("intervention",
 
 
 def side_by_side(pictures: Series, inches: float = 1.9) -> Figure:
-    """Titled pictures ``{title: (c, h, w) in [0, 1]}`` in a row, so many inches wide each."""
+    """Titled pictures ``{title: (c, h, w) in [0, 1]}`` in a row, so many inches wide each.
+
+    Two pictures have larger titles, since `explore` draws them small.
+    """
     lines = max(title.count("\n") for title in pictures)
     figure, axes = panels_in_a_row(len(pictures), inches, inches + 0.35 + 0.2 * lines)
     for ax, (title, picture) in zip(axes, pictures.items(), strict=True):
         _picture(ax, picture)
-        ax.set_title(title, fontsize=9)
+        ax.set_title(title, fontsize=11 if len(pictures) == 2 else 9)
     return figure
 
 
@@ -35,22 +40,22 @@ def _picture(ax: Axes, picture: ArrayLike) -> None:
 def stacked_histograms(samples: Series, xlabel: str, asked: float | None = None) -> Figure:
     """Histograms ``{title: (n,)}`` below each other over one axis; a line marks what was asked.
 
-    Titles stand inside, each with its mean, so that the figure stays legible when small.
+    The figure is narrow and its letters are large, so that it stays legible when small.
     """
     values = {name: np.asarray(x, float) for name, x in samples.items()}
     every = np.concatenate(list(values.values()))
     low, high = np.quantile(every, (0.001, 0.999))
     bins = np.linspace(low, high, 30)
-    figure = Figure(figsize=(4.4, 1.05 * len(values) + 0.5), layout="constrained")
+    figure = Figure(figsize=(3.4, 1.05 * len(values) + 0.5), layout="constrained")
     axes = figure.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
     roles = ("data", "truth", "intervention", "posterior")
     for ax, (name, x), role in zip(axes, values.items(), roles, strict=False):
         ax.hist(x, bins, density=True, color=COLOURS[role], alpha=0.6)
         ax.set(yticks=[], ylabel="")
-        ax.set_title(f"{name} (mean {x.mean():.0f})", fontsize=9, loc="left")
+        ax.set_title(name, fontsize=11, loc="left")
         if asked is not None:
             ax.axvline(asked, color="0.3", lw=1, ls=":")
-    axes[-1].set_xlabel(xlabel)
+    axes[-1].set_xlabel(xlabel, fontsize=11)
     return figure
 
 
@@ -133,10 +138,12 @@ def seed_points(
 
     ``marks`` are ``{panel: (label, value)}``, drawn as a dashed line; 1, the best value of R²,
     needs none. A point below ``floor`` is a triangle on it, and how many there are is written.
-    Panels have their own axes unless ``limits`` are given.
+    Panels have their own axes unless ``limits`` are given. A long name of a row is broken after
+    its comma.
     """
     rows = list(dict.fromkeys(row for panel in panels.values() for row in panel))
-    figure, axes = panels_in_a_row(len(panels), 3.5, 0.8 + 0.36 * len(rows), sharey=True)
+    width = 2.0 + 1.4 / len(panels)
+    figure, axes = panels_in_a_row(len(panels), width, 1.0 + 0.4 * len(rows), sharey=True)
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
         for row, seeds in lines.items():
             values, y = np.asarray(seeds, float), rows.index(row)
@@ -147,7 +154,7 @@ def seed_points(
                 ax.plot(floor, y, "<", ms=7, color=COLOURS["intervention"], clip_on=False)
                 ax.annotate(f"{(~inside).sum()} below", (floor, y), (8, -3), fontsize=7.5,
                             textcoords="offset points")  # fmt: skip
-        ax.set(title=title, xlabel=xlabel, ylim=(len(rows) - 0.5, -0.9))
+        ax.set(title=title, ylim=(len(rows) - 0.5, -0.9))
         ax.grid(axis="y", color="0.93")
         ax.margins(x=0.06)
         if limits:
@@ -159,7 +166,8 @@ def seed_points(
             right = value > np.mean(ax.get_xlim())  # then its label stands to the left
             look = {"ha": "right" if right else "left", "va": "top", "color": "0.25"}
             ax.annotate(f" {label} ", (value, -0.45), fontsize=7.5, **look)
-    axes[0].set_yticks(range(len(rows)), rows)
+    axes[0].set_yticks(range(len(rows)), [row.replace(", ", ",\n") for row in rows])
+    figure.supxlabel(xlabel, fontsize=9)
     return figure
 
 
@@ -202,9 +210,9 @@ def marked_rows(
 def draws_in_a_plane(
     panels: Mapping[str, tuple[str, str, Series]], truth: Mapping[str, tuple[float, float]]
 ) -> Figure:
-    """Draws of two numbers: ``{panel: (xlabel, ylabel, {label: (n, 2)})}``; stars are truths.
+    """Draws of two numbers: ``{panel: (xlabel, ylabel, {label: (n, 2)})}``.
 
-    At most two labels a panel, told apart by colour and marker.
+    At most two labels a panel, told apart by colour and marker. A star is the truth.
     """
     figure, axes = panels_in_a_row(len(panels), 3.3, 3.0)
     looks = (("noise", "o"), ("posterior", "s"))
@@ -213,10 +221,18 @@ def draws_in_a_plane(
             x, y = np.asarray(points, float).T
             ax.plot(x, y, marker, ms=3, alpha=0.45, mew=0, color=COLOURS[role], label=label)
         if title in truth:
-            ax.plot(*truth[title], "*", ms=12, color=COLOURS["truth"], mec="white")
+            look = {"ms": 14, "color": COLOURS["truth"], "mec": "white", "ls": "none"}
+            ax.plot(*truth[title], "*", label="the truth", **look)
         ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False)
+    keys = {  # as drawn, but never pale or tiny
+        line.get_label(): Line2D(
+            [], [], ls="none", marker=line.get_marker(), ms=max(7, line.get_markersize()),
+            mew=0, color=line.get_color(), label=line.get_label(),
+        )
+        for ax in axes for line in ax.lines
+    }  # fmt: skip
+    place: dict[str, Any] = {"loc": "outside upper left", "ncols": len(keys)}
+    figure.legend(handles=list(keys.values()), frameon=False, **place)
     return figure
 
 

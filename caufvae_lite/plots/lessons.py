@@ -136,10 +136,13 @@ def sorted_intervals(
 
 
 def matrices(panels: Series, rows: Names = (), columns: Names = ()) -> Figure:
-    """Matrices side by side, darker where the absolute value is larger, numbers written in."""
-    figure, axes = panels_in_a_row(len(panels), 2.4, 2.7)
-    for ax, (title, values) in zip(axes, panels.items(), strict=True):
-        matrix_panel(ax, values, title, rows, columns)
+    """Matrices side by side, darker where the absolute value is larger, numbers written in.
+
+    The names of the rows stand once, on the left.
+    """
+    figure, axes = panels_in_a_row(len(panels), 2.4, 2.4)
+    for k, (ax, (title, values)) in enumerate(zip(axes, panels.items(), strict=True)):
+        matrix_panel(ax, values, title, rows if k == 0 else (), columns)
     return figure
 
 
@@ -150,7 +153,8 @@ def matrix_panel(ax: Axes, values: ArrayLike, title: str, rows: Names, columns: 
     ax.imshow(size, cmap="Blues", vmin=0, vmax=1.8 * (size.max() or 1.0))
     whole = bool(np.all(matrix == np.round(matrix)))
     for i, j in np.argwhere(size > 0):
-        text = f"{matrix[i, j]:.0f}" if whole else f"{matrix[i, j]:.2f}"
+        number = round(float(matrix[i, j]), 2) + 0.0  # never "-.00"
+        text = f"{number:.0f}" if whole else f"{number:.2f}"
         text = text.replace("0.", ".") if size[i, j] < 0.995 else text  # .05, but 10.05
         ax.text(j, i, text, ha="center", va="center", fontsize=7)
     short = max(map(len, columns), default=0) <= 3

@@ -46,7 +46,7 @@ def same_rank(
     )  # fmt: skip
     ax.set_xticks(at + 0.25, list(heights))
     ax.set(ylabel=ylabel, xlim=(-0.15, len(heights)))
-    ax.legend(frameon=False, loc="upper right")
+    figure.legend(loc="outside upper left", ncols=2, frameon=False)  # no bell reaches there
     return figure
 
 
@@ -116,9 +116,11 @@ def environments(panels: Series, segment: ArrayLike, shown: int = 4) -> Figure:
     """Clouds ``{title: (n, 2)}`` whose points are told apart by their segment ``(n,)``.
 
     The first ``shown`` segments have a colour and a marker (at most four), the rest is grey.
+    All panels have one scale, so that clouds can be compared.
     """
-    figure, axes = panels_in_a_row(len(panels), 1.9, 2.2)
+    figure, axes = panels_in_a_row(len(panels), 1.9, 2.4, sharex=True, sharey=True)
     s = np.asarray(segment)
+    reach = max(np.quantile(np.abs(np.asarray(cloud)), 0.999) for cloud in panels.values())
     for ax, (title, points) in zip(axes, panels.items(), strict=True):
         x, y = np.asarray(points, float).T
         ax.plot(x[s >= shown], y[s >= shown], ".", ms=1, color="0.85", rasterized=True)
@@ -129,7 +131,7 @@ def environments(panels: Series, segment: ArrayLike, shown: int = 4) -> Figure:
                 rasterized=True,
             )  # fmt: skip
         ax.set(title=title, xticks=[], yticks=[], aspect="equal")
-        ax.set(xlim=np.quantile(x, (0.001, 0.999)), ylim=np.quantile(y, (0.001, 0.999)))
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
         ax.spines[:].set(visible=True, color="0.8")
     return figure
 

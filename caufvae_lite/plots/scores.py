@@ -1,7 +1,7 @@
 """The figures of the studies: scores with intervals, and how a graph was chosen."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -80,11 +80,13 @@ def against(
     xlabel: str,
     floors: Mapping[str, float] | None = None,
     log: bool = False,
+    centre: Callable[[Sequence[float]], float] = np.mean,
 ) -> Figure:
     """Scores over a number, such as that of labelled rows: ``{panel: {line: {x: scores}}}``.
 
-    A score is of one seed, and a line joins the means (at most four lines). What lies below its
-    panel's floor is drawn as a triangle on the floor.
+    A score is of one seed, and a line joins the means, or what else ``centre`` makes of the
+    scores (at most four lines). What lies below its panel's floor is drawn as a triangle on the
+    floor. A median does not depend on how far below the floor it lies.
     """
     figure, axes = panels_in_a_row(len(panels), 3.4, 2.9)
     for ax, (title, lines) in zip(axes, panels.items(), strict=True):
@@ -92,8 +94,8 @@ def against(
         for k, (name, by_x) in enumerate(lines.items()):
             role, marker = LOOKS[k]
             xs = sorted(by_x)
-            means = [max(floor, np.mean(by_x[x])) for x in xs]
-            ax.plot(xs, means, color=COLOURS[role], lw=1.5, label=name)
+            centres = [max(floor, centre(by_x[x])) for x in xs]
+            ax.plot(xs, centres, color=COLOURS[role], lw=1.5, label=name)
             for x in xs:
                 values = np.asarray(by_x[x], float)
                 beside = x * 1.06 ** (k - (len(lines) - 1) / 2) if log else x

@@ -84,3 +84,10 @@ def test_levels_are_marked_in_their_rows_alone():
     figure = plots.marked_rows({"r": PICTURES, "s": PICTURES}, {"s": [1, 2, 3]})
     marked = [[line.get_ydata()[0] for line in ax.lines] for ax in figure.axes]
     assert marked == [[], [], [], [1], [2], [3]]
+
+
+def test_everything_drawn_in_a_plane_is_named():
+    figure = plots.draws_in_a_plane(
+        {"p": ("x", "y", {"a": PICTURES[0, 0, :, :2]})}, {"p": (0, 0)}
+    )
+    assert [t.get_text() for t in figure.legends[0].texts] == ["a", "the truth"]

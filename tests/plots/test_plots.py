@@ -68,3 +68,18 @@ def test_only_a_leading_zero_is_left_out_of_a_matrix_entry():
 def test_matrix_entries_are_written_in_and_zeros_left_empty():
     figure = plots.matrices({"J": np.array([[0.0, 0.25], [2.0, 0.0]])})
     assert sorted(t.get_text() for t in figure.axes[0].texts) == [".25", "2.00"]
+
+
+def test_a_median_does_not_depend_on_how_low_a_point_lies():
+    lines = []
+    for low in (-1, -1e6):
+        scores = {"p": {"a": {1: [0.5, 0.7, low], 2: [0.9]}}}
+        figure = plots.against(scores, "x", {"p": 0}, centre=np.median)
+        lines.append(figure.axes[0].lines[0].get_ydata())
+    np.testing.assert_array_equal(lines, [[0.5, 0.9]] * 2)
+
+
+def test_the_rows_of_matrices_are_named_once_and_no_zero_is_negative():
+    figure = plots.matrices({k: np.array([[-0.001, 0.3]]) for k in "ab"}, ["row"])
+    assert [len(ax.get_yticks()) for ax in figure.axes] == [1, 0]
+    assert figure.axes[0].texts[0].get_text() == ".00"

@@ -57,3 +57,8 @@ def test_both_lines_are_seen_where_they_coincide():
     figure = plots.objections(GRID, {"p": {"turn": 0 * GRID, "twist": 0 * GRID}}, "x", "y")
     below, above, _ = figure.axes[0].lines
     assert below.get_linewidth() > 2 * above.get_linewidth()
+
+
+def test_clouds_share_one_scale():
+    figure = plots.environments({"wide": 9 * np.eye(2), "narrow": np.eye(2)}, [0, 1])
+    assert len({ax.get_xlim() + ax.get_ylim() for ax in figure.axes}) == 1
