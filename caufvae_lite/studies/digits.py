@@ -10,8 +10,9 @@ labels. A decoder that does not also learn to draw those, by the label reconstru
 it at the expense of the pen: tried with the main model, and with no KL.)
 
 All this, the budget, and the weights of our completion (`WEIGHTS`) were chosen on seed 100, on
-the handwriting of ``CHOOSE``. The other models keep the weights that the scoreboard's search
-chose on the noisy pendulum. So they are compared at weights that nobody searched here. The
+the handwriting of ``CHOOSE``. Models that weigh their KL take its weight from there too. Beside
+that the others keep the weights that the scoreboard's search chose on the noisy pendulum: they
+are compared at weights that nobody searched here. The
 handwriting of ``UNTOUCHED`` has been read by this study's runs and by nothing before them, see
 data/README.md. Seeds differ in pens, inks and weights.
 
@@ -63,6 +64,7 @@ MODELS = (
     EMPTY,
 )
 ABLATIONS, ABLATION_SEEDS = (PLAIN, WITHOUT_CONSISTENCY), 2
+LIGHTER_KL = (scoreboard.MAIN, "DeepSCM")  # those that weigh their KL, and have one
 WEIGHTS = {"supervision": 60.0, "kl_weight": 0.1, "label_reconstruction": 5.0}
 CONSISTENCY = 10.0
 EXTRA_DIMS = 32
@@ -99,7 +101,9 @@ def weight_of_consistency(model: str) -> float:
 def recipe_of(model: str) -> Recipe:
     """The scoreboard's recipe; for our completion with the weights above."""
     if not model.startswith(scoreboard.SEMI):
-        return scoreboard.with_controls()[model]
+        found = scoreboard.with_controls()[model]
+        lighter = {"kl_weight": WEIGHTS["kl_weight"]} if model in LIGHTER_KL else {}
+        return replace(found, options={**found.options, **lighter})
     found = scoreboard.with_controls()[scoreboard.SEMI]
     kind, weight = found.model, weight_of_consistency(model)
     if weight > 0:
