@@ -115,6 +115,7 @@ class Server:
                 return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.2)
+        self.stop()
         raise RuntimeError(f"Jupyter did not start: {self.log.read_text()[-2000:]}")
 
     def stop(self):
