@@ -26,8 +26,9 @@ def arcs(
         true: by panel, the arrows of the true graph. They are green, and dotted where the
             panel lacks them; others are red and dashed. A panel without has grey arrows.
     """
-    step, named = 0.42, 0.09 * max(map(len, nodes))  # inches
-    width = max(1.9, 0.4 * step * len(nodes) + 0.6) + named / len(panels)
+    longest = max(len(line) for name in nodes for line in name.split("_"))
+    step, named = 0.42, 0.09 * longest  # inches
+    width = max(1.5, 0.4 * step * len(nodes) + 0.6) + named / len(panels)
     figure, axes = panels_in_a_row(len(panels), width, step * len(nodes) + 0.6)
     for k, (ax, (title, arrows)) in enumerate(zip(axes, panels.items(), strict=True)):
         right = (true or {}).get(title)
@@ -39,12 +40,14 @@ def arcs(
             if right and arrow not in right:
                 colour, stroke = COLOURS["intervention"], "--"
             if open_by > 0:
-                _arc(ax, nodes, arrow, colour, stroke, 0.6 + 2.4 * open_by)
+                _arc(ax, nodes, arrow, colour, stroke, 0.6 + 2.2 * min(open_by, 1))
         y = -np.arange(len(nodes))
         ax.plot(np.zeros(len(nodes)), y, "o", ms=6, color=COLOURS["factor"], mec="0.3")
         for name, at in zip(nodes if k == 0 else (), y, strict=False):
-            ax.annotate(name, (0, at), (-9, 0), textcoords="offset points", ha="right",
-                        va="center", fontsize=10, annotation_clip=False)  # fmt: skip
+            ax.annotate(
+                name.replace("_", "\n"), (0, at), (-9, 0), textcoords="offset points",
+                ha="right", va="center", fontsize=10, annotation_clip=False,
+            )  # fmt: skip
         ax.set(xlim=(-0.1, 1), ylim=(0.5 - len(nodes), 0.5))
         ax.set_title(title, fontsize=10)
         ax.axis("off")
