@@ -165,7 +165,8 @@ def choice(
     ``critical`` standard errors; one that touches 0 is not significantly worse. All nodes
     share one axis, so that a difference of nothing looks like nothing.
     """
-    names, y = [], 0.0
+    names: list[tuple[float, str]] = []
+    y = 0.0
     figure, (ax,) = panels_in_a_row(1, 6.0, 0.8 + 0.36 * sum(map(len, candidates.values())))
     for node, sets in candidates.items():
         worse = np.array([row[2] for row in sets])

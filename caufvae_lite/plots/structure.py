@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def arcs(
 def _arc(ax: Axes, nodes: Names, arrow: Arrow, colour: str, stroke: str, width: float) -> None:
     """A bow to the right of the column, the wider the more factors it spans."""
     start, end = (-nodes.index(name) for name in arrow)
-    look = {
+    look: dict[str, Any] = {
         "arrowstyle": "-|>", "color": colour, "lw": width, "ls": stroke, "shrinkA": 4,
         "shrinkB": 4, "mutation_scale": 9, "connectionstyle": "arc3,rad=-0.75",
     }  # fmt: skip
