@@ -10,6 +10,7 @@ from caufvae_lite.plots.doing import (
     stacked_histograms,
     three_steps,
 )
+from caufvae_lite.plots.downstream import fewer_labels, grouped_seeds
 from caufvae_lite.plots.graphs import (
     causal_graph,
     graph_and_matrices,
@@ -64,11 +65,13 @@ from caufvae_lite.plots.scores import (
     ranking,
     scores,
 )
+from caufvae_lite.plots.structure import arcs
 
 __all__ = [
-    "COLOURS", "against", "bars", "broken", "causal_graph", "choice", "clouds",
+    "COLOURS", "against", "arcs", "bars", "broken", "causal_graph", "choice", "clouds",
     "coloured_cloud", "coverage", "curves", "densities", "difference", "distributions",
-    "draws_in_a_plane", "environments", "fan", "graph_and_matrices", "graph_walk",
+    "draws_in_a_plane", "environments", "fan", "fewer_labels", "graph_and_matrices",
+    "graph_walk", "grouped_seeds",
     "intervals", "kl_against_scale", "marked_rows", "masked_network", "mass_in_place",
     "matrices", "mechanisms", "mosaics", "moving_mass", "objections", "one_case",
     "panels_in_a_row", "paths", "picture_rows", "picture_to_picture", "posteriors_and_prior",

@@ -140,17 +140,18 @@ def paths(
 
     True causes are green, the others dashed and red.
     """
-    figure, axes = panels_in_a_row(len(lines), 3.6, 2.7, sharey=True)
+    figure, axes = panels_in_a_row(len(lines), min(3.6, 7.5 / len(lines)), 2.9, sharey=True)
     for ax, (effect, gates) in zip(axes, lines.items(), strict=True):
         strokes = iter(("-", "-."))
         for cause, values in gates.items():
             right = cause in true[effect]
             stroke = next(strokes, ":") if right else "--"
             colour = COLOURS["truth" if right else "intervention"]
-            ax.plot(prices, values, stroke, color=colour, label=cause)
-        ax.set(xscale="log", xlabel="price λ of an open gate", title=f"gates into {effect}")
-        ax.legend(frameon=False)
-    axes[0].set_ylabel("gate")
+            ax.plot(prices, values, stroke, lw=2, color=colour, label=cause)
+        ax.set(xscale="log", xlabel="price λ of an open gate", title=f"gates into\n{effect}")
+        ax.legend(frameon=False, loc="upper right", handlelength=2.6)
+    axes[0].set_ylabel("how far the gate is open")
+    axes[0].set_ylim(0, 1.25 * axes[0].get_ylim()[1])  # room for the legends
     return figure
 
 
@@ -163,26 +164,29 @@ def choice(
 
     ``candidates`` are ``{node: [(parents, log-likelihood, nats worse than the best, the same
     in standard errors), …]}``. The ``chosen`` numbers of parents are circled. Bars reach
-    ``critical`` standard errors; one that touches 0 is not significantly worse.
+    ``critical`` standard errors; one that touches 0 is not significantly worse. All nodes
+    share one axis, so that a difference of nothing looks like nothing.
     """
-    sizes = [len(sets) for sets in candidates.values()]
-    figure, axes = panels_in_a_row(
-        len(sizes), (1.2 + 0.8 * sum(sizes)) / len(sizes), 2.9,
-        width_ratios=[0.4 + size for size in sizes],
-    )  # fmt: skip
-    for ax, (node, sets) in zip(axes, candidates.items(), strict=True):
+    names: list[tuple[float, str]] = []
+    y = 0.0
+    figure, (ax,) = panels_in_a_row(1, 6.0, 0.8 + 0.36 * sum(map(len, candidates.values())))
+    for node, sets in candidates.items():
         worse = np.array([row[2] for row in sets])
         errors = np.array([row[2] / row[3] if row[3] else 0.0 for row in sets])
-        best, k = chosen[node], np.arange(len(sets))
-        ax.errorbar(k, worse, critical * errors, fmt="o-", ms=4, color=COLOURS["posterior"])
-        ax.plot(best, worse[best], "o", ms=13, mew=2, mfc="none", color=COLOURS["truth"])
-        added = ["none"]
+        at = y + np.arange(len(sets))
+        ax.errorbar(
+            worse, at, xerr=critical * errors, fmt="o-", ms=4, color=COLOURS["posterior"]
+        )
+        k = chosen[node]
+        ax.plot(worse[k], at[k], "o", ms=13, mew=2, mfc="none", color=COLOURS["truth"])
+        added = [f"{node}: no cause"]
         for before, now in itertools.pairwise(sets):
-            added.append("+ " + "".join(set(now[0]) - set(before[0])).replace("_", "\n"))
-        ax.set_xticks(k, added, fontsize=7)
-        ax.axhline(0, color="0.7", lw=0.8, zorder=0)
-        ax.set(title=node.replace("_", "\n"), xlim=(-0.6, len(sets) - 0.4))
-    axes[0].set_ylabel("nats per row worse than the best")
+            added.append("+ " + "".join(set(now[0]) - set(before[0])).replace("_", " "))
+        names += zip(at, added, strict=True)
+        y = at[-1] + 1.7
+    ax.axvline(0, color="0.6", lw=0.8, zorder=0)
+    ax.set_yticks(*zip(*names, strict=True))
+    ax.set(xlabel="nats per row worse than the best set", ylim=(y - 1, -0.7))
     return figure
 
 
