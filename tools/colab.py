@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 import nbformat
+from packaging.requirements import Requirement
 
 from notebooks import named
 
@@ -77,10 +78,11 @@ def canonical(name: str) -> str:
 
 
 def pins() -> dict[str, str]:
-    """Name → version, from ``constraints/colab.txt``."""
-    lines = [line for line in PINS.read_text().splitlines() if "==" in line]
-    pairs = [line.split("==") for line in lines if not line.startswith("#")]
-    return {canonical(name): version for name, version in pairs}
+    """Name → version, from ``constraints/colab.txt``, of what is pinned for this Python."""
+    lines = [line for line in PINS.read_text().splitlines() if not line.startswith("#")]
+    ours = [r for r in map(Requirement, lines) if r.marker is None or r.marker.evaluate()]
+    exact = {canonical(r.name): str(r.specifier) for r in ours}
+    return {name: v.removeprefix("==") for name, v in exact.items() if v.startswith("==")}
 
 
 def complaints(before: dict[str, str], after: dict[str, str]) -> list[str]:
