@@ -121,7 +121,7 @@ EXERCISES = [
         varies=True,
     ),
     Exercise(
-        "06-weights", "Weights that make groups equal", "group_weights", 2, (4, 8, "medium"),
+        "06-weights", "Weights that help small groups", "group_weights", 2, (4, 8, "medium"),
         group_weights, "A group's total is n · sizeᵖ / Σ sizeᵖ; its rows share it equally.",
         lambda v, rng: [(case[2],) for case in group_cases(v, rng)],
         {"The weights should add up to the number of rows.":
