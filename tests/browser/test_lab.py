@@ -56,7 +56,7 @@ def lab(tmp_path_factory):
 def opened(lab, open_lab, path):
     """The page of a notebook, ready to run."""
     page = open_lab(lab.address_of(path) + "?reset", device_scale_factor=2)
-    page.set_default_timeout(120_000)  # a busy machine is slow, and not wrong
+    page.set_default_timeout(300_000)  # a busy machine is slow, and not wrong
     jupyter_page.wait_for_kernel(page)
     return page
 

@@ -107,7 +107,7 @@ class Server:
         )
         self.wait()
 
-    def wait(self, seconds=120):
+    def wait(self, seconds=600):
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.process.poll() is None:
             try:
