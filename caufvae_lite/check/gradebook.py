@@ -70,7 +70,9 @@ def autograded(course: Path, student: str, assignment: str, path: Path, source: 
     book, seen = json.loads(path.read_text("utf-8")), set()
     book["cells"] = [c for c in book["cells"] if isinstance(c, dict)]
     for cell in reversed(book["cells"]):  # of a cell that is there twice the last one counts
-        name, metadata = cell_of(cell, 0).name, dict(cell.get("metadata") or {})
+        metadata = dict(cell.get("metadata") or {})
+        names = (cell_of(cell, 0).name, str(cell.get("id")), str(metadata.get("id")))
+        name = next((n for n in names if n in marks), "")
         metadata.pop("nbgrader", None)
         if marks.get(name) and name not in seen:
             metadata["nbgrader"] = marks[name]
