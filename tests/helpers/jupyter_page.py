@@ -20,7 +20,7 @@ MODULES = {"lab": "jupyterlab", "notebook": "notebook"}
 # What JupyterLab says in the browser's console of itself, and why it is no complaint of ours.
 HARMLESS = {
     "Disabling terminals plugin": "the server may lack terminado",
-    "taking too long to activate": "a busy machine, in JupyterLab's words",
+    "to activate.": "a plugin is slow: a busy machine, in JupyterLab's words",
     "/lsp/status": "it asks for language servers, and there are none",
     "colab-badge.svg": "the badge is a picture from the network, and tests have none",
     "status of 404": "the two above, in Chromium's words; each request is looked at itself",
@@ -142,7 +142,8 @@ class Server:
         """A notebook of these code cells."""
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         path = self.books / f"{name}.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
         return path
 
     def address_of(self, path):
