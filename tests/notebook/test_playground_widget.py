@@ -13,7 +13,7 @@ def test_without_anywidget_it_is_a_frame_with_the_page_in_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "anywidget", None)
     shown = playground("water").data
     inside = html.unescape(re.search('srcdoc="([^"]*)"', shown)[1])
-    assert 'data-models="water"' in inside and inside.count("<script>") == 4
+    assert 'data-models="water"' in inside and inside.count("<script>") == 1 + len(page.SCRIPTS)
     assert 'title="' in shown
 
 
