@@ -18,6 +18,7 @@ import numpy as np
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from PIL import Image
 
 from caufvae_lite.history import History
@@ -134,11 +135,8 @@ def small_multiples(panels: Sequence[tuple[str, Figure]]) -> Figure:
     for k, (title, part) in enumerate(panels):
         left, top = k % across * cell, (lines - k // across) * tall
         part.set_dpi(dpi * cell / width)  # as many pixels as it gets: none is blurred
-        canvas = FigureCanvasAgg(part)
-        part.draw_without_rendering()  # arrows end at boxes whose place is known only then
-        canvas.draw()
         corner = round(left * dpi), round((top - tall) * dpi)
-        figure.figimage(np.asarray(canvas.buffer_rgba()), *corner)
+        figure.figimage(_pixels(part), *corner)
         place = ((left + cell / 2) / (cell * across), (top - 0.15) / (tall * lines))
         figure.text(*place, title, ha="center", va="center")
     return figure
@@ -182,14 +180,25 @@ def _drawn(draw: Callable[..., Figure], parameters: dict[str, Any]) -> Figure:
 
 
 def _png(figure: Figure) -> bytes:
-    """A file of ``SHARP`` times ``DPI``, drawn once (matplotlib's own way draws twice)."""
+    """A file of ``SHARP`` times ``DPI``."""
     figure.set_dpi(DPI * SHARP)
     figure.set_facecolor("white")
-    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)  # fast, and a tenth larger
+    buffer, picture = io.BytesIO(), Image.fromarray(_pixels(figure)[..., :3])
+    picture.save(buffer, "PNG", compress_level=1)  # fast, and a tenth larger
     return buffer.getvalue()
+
+
+def _pixels(figure: Figure) -> np.ndarray:
+    """The figure ``(h, w, 4)`` in its own resolution.
+
+    Arrows end at boxes, whose places are known only once they have been drawn. So a figure with
+    arrows is drawn twice, as matplotlib draws every figure that it saves.
+    """
+    canvas = FigureCanvasAgg(figure)
+    if any(note.arrow_patch is not None for note in figure.findobj(Annotation)):
+        figure.draw_without_rendering()
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
 
 
 def _size(png: bytes) -> tuple[int, int]:
