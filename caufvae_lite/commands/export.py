@@ -116,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (FileNotFoundError, CheckpointError, ValueError, ImportError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
-    torch.set_grad_enabled(False)
-    export(model, world, test, options.out)
+    with torch.no_grad():
+        export(model, world, test, options.out)
     print(f"Wrote {len(test)} rows to {options.out}.")
     return 0

@@ -31,6 +31,8 @@ from torch import Tensor
 
 from caufvae_lite.data import as_float
 
+__all__ = ["grey_value", "measure"]
+
 PEAK_POWER = 8
 HALF = 0.5  # of the grey value: where the stroke's edge is
 SPECK = 0.05  # a piece smaller than this share of the largest is dirt

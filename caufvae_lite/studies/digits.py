@@ -38,7 +38,7 @@ from caufvae_lite.training import fit
 from caufvae_lite.worlds.examination import Score
 
 __all__ = ["CHOOSE", "COPY", "EMPTY", "MODELS", "PLAIN", "STUDY", "TRAIN", "TRUE", "UNTOUCHED"]
-__all__ += ["WITHOUT_CONSISTENCY", "build", "data_of", "train"]
+__all__ += ["FIRST_COPY", "WITHOUT_CONSISTENCY", "build", "data_of", "train"]
 
 WORLD = "digits"
 # Rows of `Digits`. An earlier study, with another law, tested on every fourth row and chose its

@@ -27,7 +27,7 @@ from caufvae_lite.worlds import StructuralWorld
 from caufvae_lite.worlds.examination import Score, examine
 
 __all__ = ["LABEL_PRIOR", "LIGHTER_KL", "MAIN", "RECIPES", "SEMI", "STUDY", "TRUTH"]
-__all__ += ["data_of", "fit_recipe", "scores_of", "with_controls"]
+__all__ += ["KL_GAIN", "data_of", "fit_recipe", "scores_of", "with_controls"]
 
 IMAGE_SIZE = 32
 EPOCHS, BATCH, LEARNING_RATE = 6, 64, 8e-3
