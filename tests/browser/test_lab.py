@@ -143,7 +143,7 @@ def assert_right(cell, answers):
     values = values_of(cell)
     expected = answers(*values)
     with style.context(STYLE):
-        figure = plots.side_by_side(dict(zip(("model", "truth"), expected, strict=True)), 2.6)
+        figure = plots.side_by_side(dict(zip(("model", "truth"), expected, strict=True)))
         figures._png(figure)  # lays it out
 
     def furthest(shown):
