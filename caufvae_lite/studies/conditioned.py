@@ -4,7 +4,7 @@ Where one factor nearly determines another, as thickness does intensity, a decod
 slowly what each of them does alone: the training pictures hardly show it. Two changes help it,
 and neither adds a picture or a label.
 
-* It reads *whitened* factors Σ^(−1/2) z, where Σ is the covariance of the training labels.
+* It reads *whitened* factors Σ^(−1/2) z, where Σ is the covariance of the standardised labels.
   Then what is left of a factor, given the others, is as large an input as any other.
 * Its convolutions' channels, and the picture's logits, are *scaled and shifted* by functions
   of all latents (FiLM, Perez et al., "FiLM: Visual Reasoning with a General Conditioning
@@ -54,7 +54,8 @@ class ConditionedDecoder(Decoder):
         for layer in self.convolutions:
             hidden = layer(hidden)
             if isinstance(layer, nn.Conv2d) and (scale := next(scales, None)) is not None:
-                hidden = _scaled(hidden, 1 + scale(known)[:, ::2], scale(known)[:, 1::2])
+                both = scale(known)
+                hidden = _scaled(hidden, 1 + both[:, ::2], both[:, 1::2])
         logits = F.pixel_shuffle(hidden, self.patch)[..., : self.size[0], : self.size[1]]
         log_factor, shift = self.contrast(known).split(1, -1)
         return _scaled(logits, log_factor.exp(), shift)

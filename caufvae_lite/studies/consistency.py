@@ -21,8 +21,9 @@ __all__ = ["with_consistency"]
 def with_consistency(kind: type[FactorVAE], name: str, weight: float) -> type[FactorVAE]:
     """The model ``kind`` with the term for its categorical factor ``name``.
 
-    The term is a cross-entropy in nats an image. Every second row has it, at twice the weight,
-    which halves its cost. Rows without that label have none.
+    The term is a cross-entropy in nats an image. The first half of a batch has it, at twice the
+    weight, which halves its cost. Rows without all labels have none. It is a term of training
+    alone, and `load` does not know the class: a saved model of it cannot be read back.
     """
 
     class Consistent(kind):  # type: ignore[misc,valid-type]

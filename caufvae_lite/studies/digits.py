@@ -12,9 +12,9 @@ it at the expense of the pen: tried with the main model, and with no KL.)
 All this, the budget, and the weights of our completion (`WEIGHTS`) were chosen on seed 100, on
 the handwriting of ``CHOOSE``. Models that weigh their KL take its weight from there too. Beside
 that the others keep the weights that the scoreboard's search chose on the noisy pendulum: they
-are compared at weights that nobody searched here. The
-handwriting of ``UNTOUCHED`` has been read by this study's runs and by nothing before them, see
-data/README.md. Seeds differ in pens, inks and weights.
+are compared at weights that nobody searched here. The handwriting of ``UNTOUCHED`` has been
+read by this study's runs and by nothing before them, see data/README.md. Seeds differ in pens,
+inks and weights.
 
 Two rows show what two parts are worth: our completion without either of them.
 """

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from caufvae_lite.datasets.digits import DIGIT, GRAPH, Digits
-from caufvae_lite.studies import digits, scoreboard
+from caufvae_lite.studies import digit_questions, digits, scoreboard
 from caufvae_lite.studies.conditioned import ConditionedDecoder, condition
 from caufvae_lite.studies.consistency import with_consistency
 from caufvae_lite.studies.digit_questions import (
@@ -98,6 +98,14 @@ def test_a_model_that_is_told_the_factors_answers_from_them(some):
     torch.testing.assert_close(nothing["intensity"], some.factors[:, 1], atol=0.02, rtol=0)
     other = as_if_told(model, some, {"digit": 7})
     assert other["digit"] == 7
+
+
+def test_what_was_done_can_be_undone(some):
+    for do in questions(some).values():
+        after = some.counterfactual(some.factors, do)
+        back = some.counterfactual(after, digit_questions._undo(some, do))
+        assert not torch.equal(after, some.factors)
+        torch.testing.assert_close(back, some.factors, atol=0.05, rtol=0)
 
 
 def test_the_judge_reads_what_it_has_learned(some, judge):
